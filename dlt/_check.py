@@ -1,0 +1,62 @@
+"""Argument checks shared by layers, models and measures: one error form for the whole package."""
+
+import math
+import numbers
+
+
+def fail(problem, expected, received, fix):
+    """Raise a ValueError that says what is wrong, what was expected, what was received, and the fix."""
+    raise ValueError(f"{problem} Expected {expected}. Received: {received}. {fix}")
+
+
+def check_rate(name, rate):
+    """Return `rate` as a float if it lies in [0, 1)."""
+    if isinstance(rate, numbers.Real) and not isinstance(rate, bool) and 0 <= rate < 1:
+        return float(rate)
+    fail(
+        f"Invalid `{name}`: it is the probability of dropping.",
+        "a number in [0, 1)",
+        f"{name}={rate!r}",
+        f"Pass {name}=0.0 to drop nothing.",
+    )
+
+
+def check_positive_int(name, value):
+    """Return `value` as an int if it is a whole number of at least 1."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1:
+        return int(value)
+    fail(f"Invalid `{name}`.", "a whole number of at least 1", f"{name}={value!r}", "Pass 1 or more.")
+
+
+def check_positive(name, value):
+    """Return `value` as a float if it is finite and greater than zero."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < math.inf:
+        return float(value)
+    fail(f"Invalid `{name}`.", "a finite number greater than 0", f"{name}={value!r}", "Pass a small positive number.")
+
+
+def check_choice(name, value, choices):
+    """Return `value` if it is one of `choices`."""
+    if value in choices:
+        return value
+    options = ", ".join(repr(choice) for choice in choices)
+    fail(f"Unknown `{name}`.", f"one of {options}", f"{name}={value!r}", "Check the spelling, or build your own.")
+
+
+def check_images(owner, shape, min_side=1):
+    """Raise unless `shape` is (batch, height, width, channels) with known channels and large enough sides."""
+    shape = tuple(shape)
+    if len(shape) != 4 or shape[-1] is None:
+        fail(
+            f"{owner} works on batches of images.",
+            "shape (batch, height, width, channels) with a fixed number of channels",
+            f"shape={shape}",
+            "Add the missing axis, `images[None]` for one image or `images[..., None]` for grey ones.",
+        )
+    if any(side is not None and side < min_side for side in shape[1:3]):
+        fail(
+            f"{owner} halves its maps until nothing is left of an image this small.",
+            f"height and width of at least {min_side}",
+            f"shape={shape}",
+            "Pass larger images, or build the network with a smaller `patch_size`.",
+        )

@@ -1,0 +1,7 @@
+"""Measures: one property per file, `f(model, ...)` -> a small result with units, for any Keras model."""
+
+from dlt.measure.latency import alternate, latency
+from dlt.measure.macs import macs
+from dlt.measure.parameters import parameters
+
+__all__ = ["alternate", "latency", "macs", "parameters"]

@@ -1,0 +1,92 @@
+import dataclasses
+import statistics
+import time
+
+import numpy as np
+
+from dlt._check import check_positive_int
+from dlt.measure._table import Table
+from dlt.measure._trace import symbolic_inputs
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Latency(Table):
+    """Seconds per run, measured.
+
+    Attributes:
+        seconds: Tuple of floats, one per repetition, in the order measured.
+    """
+
+    seconds: tuple
+
+    @property
+    def median(self):
+        """Return the median, in seconds: one slow run does not move it."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self):
+        """Return the distance between the quartiles, in seconds: what half of the runs differ by."""
+        first, _, third = statistics.quantiles(self.seconds, n=4)
+        return third - first
+
+    def rows(self):
+        """Return median, spread and number of runs."""
+        return [
+            ("median", "spread", "runs"),
+            (f"{self.median * 1e3:.2f} ms", f"{self.spread * 1e3:.2f} ms", len(self.seconds)),
+        ]
+
+
+def latency(model, input_shape=None, batch_size=1, repeats=20, warmup=3):
+    """Time a model's compiled forward pass, from arrays in to arrays out.
+
+    The result is copied back to NumPy in every run, so that a device that works in the background has finished.
+
+    Args:
+        model: A Keras model.
+        input_shape: Shape of one input without the batch; needed where the model leaves sides open.
+        batch_size: Whole number of inputs per run.
+        repeats: Whole number of measured runs, at least 2.
+        warmup: Whole number of runs before them, which compile and fill caches.
+
+    Returns:
+        A `Latency`.
+
+    Raises:
+        ValueError: If the shape of the input is not known, or a number is out of range.
+    """
+    shape = symbolic_inputs(model, input_shape).shape[1:]
+    images = np.random.default_rng(0).normal(size=(check_positive_int("batch_size", batch_size), *shape))
+    images = images.astype("float32")
+    return alternate({"model": lambda: model.predict_on_batch(images)}, repeats, warmup)["model"]
+
+
+def alternate(runs, repeats=20, warmup=3):
+    """Time several functions in turn, so that a busy moment of the machine hits all of them alike.
+
+    Args:
+        runs: Dict, name -> function without arguments that returns only when its work is done.
+        repeats: Whole number of measured rounds, at least 2.
+        warmup: Whole number of rounds before them.
+
+    Returns:
+        Dict, name -> `Latency`.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    >>> result = alternate({"short": lambda: sum(range(10)), "long": lambda: sum(range(100_000))}, repeats=5)
+    >>> result["short"].median < result["long"].median
+    True
+    """
+    for _ in range(check_positive_int("warmup", warmup)):
+        for run in runs.values():
+            run()
+    seconds = {name: [] for name in runs}
+    for _ in range(check_positive_int("repeats", repeats)):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: Latency(tuple(times)) for name, times in seconds.items()}

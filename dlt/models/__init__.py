@@ -1,0 +1,6 @@
+"""Models: how layers are wired. One architecture per file, each a functional Keras model with named layers."""
+
+from dlt.models.convnext_v1 import ConvNeXtV1, create_convnext_v1
+from dlt.models.convnext_v2 import ConvNeXtV2, create_convnext_v2
+
+__all__ = ["ConvNeXtV1", "ConvNeXtV2", "create_convnext_v1", "create_convnext_v2"]

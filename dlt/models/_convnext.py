@@ -1,0 +1,168 @@
+import keras
+from keras import layers
+
+from dlt._check import check_choice, check_images, check_positive_int, check_rate, fail
+from dlt.convert import imagenet_checkpoint, load_weights
+from dlt.layers._convnext_block import kernel_initializer
+
+
+def choose_patch_size(input_shape, num_stages):
+    """Return the largest patch of 4, 2, 1 that leaves the last stage at least 4 x 4 pixels; 4 for unknown sides."""
+    sides = input_shape[:2]
+    if None in sides:
+        return 4
+    halvings = 2 ** (num_stages - 1)
+    return next((patch for patch in (4, 2) if min(sides) >= 4 * halvings * patch), 1)
+
+
+def check_stages(depths, dims):
+    """Return depths and dims as lists of ints, one of each per stage."""
+    if not depths or not dims or len(depths) != len(dims):
+        fail(
+            "Every stage needs a depth and a width.",
+            "`depths` and `dims` of the same length, at least 1",
+            f"depths={depths!r}, dims={dims!r}",
+            "Pass for example depths=(2, 2, 6, 2), dims=(40, 80, 160, 320).",
+        )
+    return [check_positive_int("depths", d) for d in depths], [check_positive_int("dims", d) for d in dims]
+
+
+class ConvNeXt(keras.Model):
+    """The body that ConvNeXt V1 and V2 share; they differ in their block and their variants.
+
+    Layers, by name: `stem_conv`, `stem_norm`; per stage i `downsample_{i}_norm`, `downsample_{i}_conv` (from 1 on) and
+    `stage_{i}_block_{j}`; with the top `head_pool`, `head_norm`, `head_dropout` and `head`.
+    """
+
+    MODEL_VARIANTS: dict = {}
+    block = None  # the class of the residual block
+
+    def __init__(
+        self,
+        depths,
+        dims,
+        num_classes=1000,
+        input_shape=(224, 224, 3),
+        include_top=True,
+        classifier_activation=None,
+        drop_path_rate=0.0,
+        dropout_rate=0.0,
+        kernel_regularizer=None,
+        patch_size=None,
+        dtype=None,
+        **kwargs,
+    ):
+        depths, dims = check_stages(depths, dims)
+        check_images(type(self).__name__, (None, *input_shape))
+        patch_size = check_positive_int("patch_size", patch_size or choose_patch_size(input_shape, len(dims)))
+        config = {
+            "depths": depths,
+            "dims": dims,
+            "num_classes": check_positive_int("num_classes", num_classes),
+            "input_shape": tuple(input_shape),
+            "include_top": bool(include_top),
+            "classifier_activation": keras.activations.get(classifier_activation),
+            "drop_path_rate": check_rate("drop_path_rate", drop_path_rate),
+            "dropout_rate": check_rate("dropout_rate", dropout_rate),
+            "kernel_regularizer": keras.regularizers.get(kernel_regularizer),
+            "patch_size": patch_size,
+        }
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        min_side = patch_size * 2 ** (len(dims) - 1)
+        check_images(type(self).__name__, (None, *input_shape), min_side)
+        images = keras.Input(input_shape, name="images")
+        x = self._backbone(images, config, policy)
+        super().__init__(images, self._head(x, config, policy) if include_top else x, **kwargs)
+        self._config = {**config, "dtype": policy}
+        self._min_side = min_side
+
+    @classmethod
+    def from_variant(cls, variant, **kwargs):
+        """Return the network of a published size, a key of `MODEL_VARIANTS`.
+
+        Args:
+            variant: String, a key of `MODEL_VARIANTS`.
+            **kwargs: Any other argument of the class.
+
+        Raises:
+            ValueError: If there is no such variant, or an argument is out of range.
+        """
+        check_choice("variant", variant, cls.MODEL_VARIANTS)
+        name = f"{cls.__name__.lower()}_{variant}"
+        return cls(**{"name": name, **cls.MODEL_VARIANTS[variant], **kwargs})
+
+    def _backbone(self, x, config, policy):
+        num_blocks = sum(config["depths"])
+        rates = (config["drop_path_rate"] * d / max(num_blocks - 1, 1) for d in range(num_blocks))
+        for stage, (depth, dim) in enumerate(zip(config["depths"], config["dims"], strict=True)):
+            x = self._downsample(x, stage, dim, config, policy)
+            for j in range(depth):
+                x = self.block(
+                    drop_path_rate=next(rates),
+                    kernel_regularizer=config["kernel_regularizer"],
+                    dtype=policy,
+                    name=f"stage_{stage}_block_{j}",
+                )(x)
+        return x
+
+    def _downsample(self, x, stage, dim, config, policy):
+        name = f"downsample_{stage}" if stage else "stem"
+        size = 2 if stage else config["patch_size"]
+        conv = layers.Conv2D(
+            dim,
+            size,
+            strides=size,
+            kernel_initializer=kernel_initializer(),
+            kernel_regularizer=config["kernel_regularizer"],
+            dtype=policy,
+            name=f"{name}_conv",
+        )
+        norm = layers.LayerNormalization(epsilon=1e-6, dtype=policy, name=f"{name}_norm")
+        return conv(norm(x)) if stage else norm(conv(x))
+
+    def _head(self, x, config, policy):
+        x = layers.GlobalAveragePooling2D(dtype=policy, name="head_pool")(x)  # (B, C)
+        x = layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="head_norm")(x)
+        x = layers.Dropout(config["dropout_rate"], dtype=policy, name="head_dropout")(x)
+        return layers.Dense(
+            config["num_classes"],
+            activation=config["classifier_activation"],
+            kernel_initializer=kernel_initializer(),
+            kernel_regularizer=config["kernel_regularizer"],
+            dtype=policy.variable_dtype,  # logits and their softmax stay float32 in mixed precision
+            name="head",
+        )(x)
+
+    def __call__(self, inputs, *args, **kwargs):
+        """Run the network after checking that the images have the right rank and are large enough."""
+        if hasattr(inputs, "shape"):
+            check_images(type(self).__name__, inputs.shape, self._min_side)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def feature_extractor(self):
+        """Return a model of the same layers with one output per stage, finest first.
+
+        Output shapes: `(batch, height / s, width / s, dims[i])` with `s = patch_size * 2**i`.
+        """
+        last_blocks = [f"stage_{i}_block_{depth - 1}" for i, depth in enumerate(self._config["depths"])]
+        return keras.Model(self.inputs, [self.get_layer(name).output for name in last_blocks], name="features")
+
+    def get_config(self):
+        """Return the constructor's arguments; the patch size is the one in use."""
+        return {
+            **self._config,
+            "classifier_activation": keras.activations.serialize(self._config["classifier_activation"]),
+            "kernel_regularizer": keras.regularizers.serialize(self._config["kernel_regularizer"]),
+            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+
+def create(cls, variant, pretrained, **kwargs):
+    """Build a variant and, on request, fill it: the body of the two `create_convnext_*` functions."""
+    model = cls.from_variant(variant, **kwargs)
+    if pretrained:
+        path = imagenet_checkpoint(cls.__name__, variant) if pretrained == "imagenet" else pretrained
+        load_weights(model, path, skip=("stem", "head"))
+    return model

@@ -1,0 +1,115 @@
+"""The book's figures: every function returns a matplotlib figure, which a notebook shows when it ends a cell.
+
+Figures are opaque and white, so that they read the same on a light and on a dark page.
+"""
+
+import contextlib
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import cycler
+
+# Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLE = {
+    "figure.dpi": 110,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "axes.axisbelow": True,
+    "font.size": 11,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "image.cmap": "gray",
+}
+
+
+@contextlib.contextmanager
+def figure(rows=1, columns=1, size=None, **kwargs):
+    """Open a figure in the book's style: `with figure(1, 2) as (fig, axes): ...`; draw inside, return `fig`.
+
+    Args:
+        rows: Whole number of axes below each other.
+        columns: Whole number of axes side by side.
+        size: `(width, height)` in inches; None takes 5 x 3.4 per axes.
+        **kwargs: Anything else `matplotlib.pyplot.subplots` takes.
+
+    Yields:
+        The figure and its axes, as `matplotlib.pyplot.subplots` returns them.
+    """
+    with plt.rc_context(STYLE):
+        fig, axes = plt.subplots(rows, columns, figsize=size or (5 * columns, 3.4 * rows), **kwargs)
+        yield fig, axes
+        plt.close(fig)  # the notebook shows what a cell returns; left open, it would show twice
+
+
+def images(pictures, columns=4, side=2.4, cmap="gray", limits=None):
+    """Show pictures in a grid, titled.
+
+    Args:
+        pictures: Dict, title -> array of shape `(height, width)`, `(height, width, 1)` or `(height, width, 3)`;
+            uint8, or floats in [0, 1] where in colour.
+        columns: Whole number of pictures per row.
+        side: Width of a picture in inches.
+        cmap: Matplotlib colour map for grey pictures.
+        limits: `(low, high)` values of the colour map's ends, shared by all; None takes each picture's own.
+    """
+    columns = min(columns, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    low, high = limits or (None, None)
+    with figure(rows, columns, size=(side * columns, (side + 0.3) * rows), squeeze=False) as (fig, axes):
+        for ax in axes.flat:
+            ax.set_axis_off()
+        for ax, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
+            ax.imshow(np.squeeze(picture), cmap=cmap, vmin=low, vmax=high)
+            ax.set_title(title, fontsize=10)
+    return fig
+
+
+def curves(lines, x=None, xlabel="", ylabel="", log="", size=None):
+    """Draw lines over a common axis.
+
+    Args:
+        lines: Dict, label -> sequence of values.
+        x: Sequence of positions; None counts from 1.
+        xlabel: String, with the unit.
+        ylabel: String, with the unit.
+        log: "", "x", "y" or "xy", the logarithmic axes.
+        size: `(width, height)` in inches.
+    """
+    with figure(size=size or (6.5, 3.6)) as (fig, ax):
+        for label, values in lines.items():
+            ax.plot(range(1, len(values) + 1) if x is None else x, values, marker="o", markersize=4, label=label)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        if "x" in log:
+            ax.set_xscale("log")
+        if "y" in log:
+            ax.set_yscale("log")
+        if len(lines) > 1:
+            ax.legend()
+    return fig
+
+
+def bars(values, xlabel="", form="{:,.2f}", size=None):
+    """Draw labelled horizontal bars, first on top, each with its number.
+
+    Args:
+        values: Dict, label -> number.
+        xlabel: String, with the unit.
+        form: Format string of the numbers.
+        size: `(width, height)` in inches.
+    """
+    with figure(size=size or (6.5, 0.8 + 0.38 * len(values))) as (fig, ax):
+        drawn = ax.barh(list(values), list(values.values()), color=COLOURS[0])
+        ax.bar_label(drawn, [form.format(value) for value in values.values()], padding=4)
+        ax.margins(x=0.15)
+        ax.invert_yaxis()
+        ax.grid(axis="y", visible=False)
+        ax.set_xlabel(xlabel)
+    return fig

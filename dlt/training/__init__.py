@@ -1,0 +1,6 @@
+"""Training: how much of it a machine can bear, and a start that tells what it runs on."""
+
+from dlt.training.profile import choose_profile, profile_name
+from dlt.training.start import start
+
+__all__ = ["choose_profile", "profile_name", "start"]

@@ -1,0 +1,21 @@
+import importlib.metadata
+import platform
+
+import keras
+
+import dlt
+from dlt.training.profile import profile_name
+
+
+def start(seed=0):
+    """Begin a chapter: make random numbers repeatable, and print what the numbers below will depend on.
+
+    Args:
+        seed: Whole number for Python, NumPy and the backend.
+    """
+    keras.utils.set_random_seed(seed)
+    backend = keras.backend.backend()
+    accelerators = [device for kind in ("gpu", "tpu") for device in keras.distribution.list_devices(kind)]
+    device = ", ".join(map(str, accelerators)) or f"CPU ({platform.machine()})"
+    versions = f"dlt {dlt.__version__}, Keras {keras.version()}, {backend} {importlib.metadata.version(backend)}"
+    print(f"{versions}, {device}, profile: {profile_name()}, seed: {seed}")
