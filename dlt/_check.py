@@ -2,9 +2,10 @@
 
 import math
 import numbers
+from typing import NoReturn
 
 
-def fail(problem, expected, received, fix):
+def fail(problem, expected, received, fix) -> NoReturn:
     """Raise a ValueError that says what is wrong, what was expected, what was received, and the fix."""
     raise ValueError(f"{problem} Expected {expected}. Received: {received}. {fix}")
 

@@ -90,8 +90,8 @@ def read_pth(path):
     """Read a PyTorch checkpoint with PyTorch, tensors only: nothing in the file is executed."""
     if importlib.util.find_spec("torch") is None:
         raise ImportError(
-            f"Only PyTorch reads .pth files. Expected torch to be installed. Received: {path}. Run `pip install torch`, "
-            "or take the .safetensors file that timm and Hugging Face offer for the same weights."
+            f"Only PyTorch reads .pth files. Expected torch to be installed. Received: {path}. "
+            "Run `pip install torch`, or take the .safetensors file that timm or Hugging Face offers."
         )
     state = importlib.import_module("torch").load(path, map_location="cpu", weights_only=True)
     for wrapper in ("model", "state_dict"):

@@ -54,7 +54,9 @@ def symbolic_inputs(model, input_shape):
     """Return symbolic inputs of batch 1 for a model: of the given shape, or of its own."""
     if input_shape is not None:
         return keras.Input(input_shape, batch_size=1)
-    own = model.input if getattr(model, "inputs", None) else None
+    own = None
+    if getattr(model, "inputs", None):  # a Sequential has `inputs`, but its `input` raises
+        own = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     if own is None or any(None in tensor.shape[1:] for tensor in keras.tree.flatten(own)):
         fail(
             f"{model.name} does not fix the shape of its input, so shapes inside it are unknown.",

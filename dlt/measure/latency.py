@@ -68,7 +68,7 @@ def alternate(runs, repeats=20, warmup=3):
     Args:
         runs: Dict, name -> function without arguments that returns only when its work is done.
         repeats: Whole number of measured rounds, at least 2.
-        warmup: Whole number of rounds before them.
+        warmup: Whole number of runs of each before them, which compile and fill caches.
 
     Returns:
         Dict, name -> `Latency`.
@@ -80,8 +80,9 @@ def alternate(runs, repeats=20, warmup=3):
     >>> result["short"].median < result["long"].median
     True
     """
-    for _ in range(check_positive_int("warmup", warmup)):
-        for run in runs.values():
+    check_positive_int("warmup", warmup)
+    for run in runs.values():  # each on its own: TensorFlow warns when many models compile in a row
+        for _ in range(warmup):
             run()
     seconds = {name: [] for name in runs}
     for _ in range(check_positive_int("repeats", repeats)):

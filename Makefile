@@ -1,0 +1,45 @@
+# make book | make test | make serve | make test-backends | make clean; each sets itself up.
+.PHONY: book test serve test-backends benchmarks lock repository clean setup
+.DEFAULT_GOAL := book
+export PYTHON
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+python := .venv/bin/python
+pytest := $(python) -m pytest
+
+setup:
+	@tools/setup.sh .venv requirements.txt
+
+# Execute the chapters that changed, then build the site from the executed copies.
+book: setup
+	@$(python) -m tools.book
+
+# Unit, contract, doctest and layout tests; the chapters and the site; then tests of the built site.
+test: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@$(pytest) -n 2 --ignore=tests/site
+	@$(python) -m tools.book
+	@$(pytest) tests/site
+
+serve: book
+	@$(python) -m http.server --bind localhost --directory _build/site/_build/html 8000
+
+# The contract on JAX and PyTorch, and parity with Hugging Face transformers, in environments of their own.
+test-backends:
+	@tools/setup.sh .venv-jax requirements-jax.txt
+	@tools/setup.sh .venv-torch requirements-torch.txt
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -n 2 tests/test_contracts.py tests/measure tests/models tests/convert
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -n 2 tests/test_contracts.py tests/measure tests/models tests/convert
+
+# Resolve requirements.txt anew from the lower bounds in pyproject.toml.
+lock:
+	@{ echo "# What 'make' installs, exactly. Made by 'make lock' from pyproject.toml."; \
+	  uv pip compile --quiet --universal --no-header --no-annotate \
+	    --extra tensorflow --extra book --extra test pyproject.toml; } > requirements.txt
+
+# Move the book to another address: make repository URL=https://github.com/you/your-book
+repository: setup
+	@$(python) -m tools.repository $(URL)
+
+clean:
+	rm -rf _build .venv .venv-jax .venv-torch .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,67 @@
+"""One row per public layer and model; `test_contracts.py` puts every row through every promise."""
+
+import dataclasses
+from collections.abc import Callable
+
+from dlt import layers, models
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    cls: type
+    make: Callable  # (**kwargs) -> a fresh layer or model
+    shape: tuple  # of a batch it takes
+    bad: tuple  # of (arguments, words of the error): constructors that must raise
+
+    @property
+    def name(self):
+        return self.cls.__name__
+
+
+BLOCK_ERRORS = (
+    ({"kernel_size": 0}, "kernel_size=0"),
+    ({"drop_path_rate": 1.0}, r"a number in \[0, 1\)"),
+    ({"drop_path_rate": -0.1}, "drop_path_rate=-0.1"),
+)
+MODEL_ERRORS = (
+    ({"num_classes": 0}, "num_classes=0"),
+    ({"drop_path_rate": 1.0}, "drop_path_rate=1.0"),
+    ({"dropout_rate": -0.5}, "dropout_rate=-0.5"),
+    ({"patch_size": -4}, "patch_size=-4"),
+    ({"depths": (1, 1)}, r"depths=\(1, 1\)"),
+    ({"depths": (1, 0, 1, 1)}, "depths=0"),
+    ({"input_shape": (32, 32)}, "fixed number of channels"),
+    ({"input_shape": (32, 32, None)}, "fixed number of channels"),
+    ({"input_shape": (7, 64, 3)}, "height and width of at least 8"),
+)
+SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 8, 16, 16), "num_classes": 5, "input_shape": (None, None, 3)}
+
+CASES = [
+    Case(
+        layers.LayerScale,
+        lambda **kwargs: layers.LayerScale(**{"initial_value": 0.1, **kwargs}),
+        (2, 6, 5, 4),
+        (({"initial_value": 0.0}, "initial_value=0.0"), ({"initial_value": float("nan")}, "finite number")),
+    ),
+    Case(
+        layers.StochasticDepth,
+        lambda **kwargs: layers.StochasticDepth(**{"rate": 0.0, **kwargs}),
+        (2, 6, 5, 4),
+        (({"rate": 1.0}, "rate=1.0"), ({"rate": "half"}, "rate='half'"), ({"rate": True}, "rate=True")),
+    ),
+    Case(
+        layers.GlobalResponseNormalization,
+        layers.GlobalResponseNormalization,
+        (2, 6, 5, 4),
+        (({"epsilon": 0}, "epsilon=0"),),
+    ),
+    Case(
+        layers.ConvNeXtV1Block,
+        lambda **kwargs: layers.ConvNeXtV1Block(**{"layer_scale": 0.5, **kwargs}),
+        (2, 9, 8, 4),
+        (*BLOCK_ERRORS, ({"layer_scale": -1}, "layer_scale=-1")),
+    ),
+    Case(layers.ConvNeXtV2Block, layers.ConvNeXtV2Block, (2, 9, 8, 4), BLOCK_ERRORS),
+    Case(models.ConvNeXtV1, lambda **kwargs: models.ConvNeXtV1(**{**SMALL, **kwargs}), (2, 32, 36, 3), MODEL_ERRORS),
+    Case(models.ConvNeXtV2, lambda **kwargs: models.ConvNeXtV2(**{**SMALL, **kwargs}), (2, 32, 36, 3), MODEL_ERRORS),
+]

@@ -1,0 +1,22 @@
+import os
+import tempfile
+
+# Before Keras is imported: figures without a screen, and downloads of the tests in a folder of their own.
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras-home-")
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_every_time():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

@@ -1,0 +1,38 @@
+import time
+
+import keras
+import pytest
+
+from dlt.measure import alternate, latency
+
+
+def test_a_sleep_takes_as_long_as_it_sleeps():
+    result = alternate({"short": lambda: time.sleep(0.01), "long": lambda: time.sleep(0.05)}, repeats=5, warmup=1)
+    assert 0.01 <= result["short"].median < 0.04
+    assert 0.05 <= result["long"].median < 0.2
+    assert len(result["long"].seconds) == 5
+    assert result["long"].spread >= 0
+
+
+def test_runs_take_turns_after_the_warm_up():
+    order = []
+    alternate({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=3, warmup=2)
+    assert order == ["a", "b"] * 5
+
+
+def test_a_larger_image_takes_longer():
+    conv = [keras.layers.Conv2D(32, 3, padding="same") for _ in range(3)]
+    model = keras.Sequential([keras.Input((None, None, 3)), *conv])
+    small, large = (latency(model, (side, side, 3), repeats=5) for side in (16, 256))
+    assert small.median * 4 < large.median
+    assert "ms" in repr(small)
+
+
+def test_bad_arguments():
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3)])
+    with pytest.raises(ValueError, match="does not fix the shape"):
+        latency(model)
+    with pytest.raises(ValueError, match="repeats=0"):
+        latency(model, (8, 8, 3), repeats=0)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        latency(model, (8, 8, 3), batch_size=0)

@@ -1,0 +1,171 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from dlt.measure import macs, parameters
+from dlt.models import ConvNeXtV1, ConvNeXtV2
+
+
+def model_of(*stack, shape=(12, 10, 6)):
+    return keras.Sequential([keras.Input(shape), *stack])
+
+
+KNOWN = [
+    (layers.Dense(5), 12 * 10 * 6 * 5),
+    (layers.Conv2D(5, 3, padding="same"), 12 * 10 * 9 * 6 * 5),
+    (layers.Conv2D(5, 3), 10 * 8 * 9 * 6 * 5),
+    (layers.Conv2D(5, 3, strides=2, padding="same"), 6 * 5 * 9 * 6 * 5),
+    (layers.Conv2D(6, 3, dilation_rate=2), 8 * 6 * 9 * 6 * 6),
+    (layers.DepthwiseConv2D(7, padding="same"), 12 * 10 * 49 * 6),
+    (layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2), 12 * 10 * 9 * 12),
+    (layers.SeparableConv2D(5, 3, padding="same"), 12 * 10 * (9 * 6 + 6 * 5)),
+    (layers.Conv2DTranspose(5, 2, strides=2), 12 * 10 * 4 * 6 * 5),
+    (layers.EinsumDense("abcd,de->abce", (12, 10, 7)), 12 * 10 * 6 * 7),
+    (layers.EinsumDense("...x,xy->...y", 7), 12 * 10 * 6 * 7),
+    (layers.MaxPooling2D(), 0),
+    (layers.BatchNormalization(), 0),
+    (layers.PReLU(), 0),
+]
+
+
+@pytest.mark.parametrize(("layer", "expected"), KNOWN, ids=lambda v: getattr(v, "name", ""))
+def test_known_answers(layer, expected):
+    result = macs(model_of(layer))
+    assert result.total == expected
+    assert result.uncounted == ()
+
+
+def test_one_dimensional_and_three_dimensional_convolutions():
+    assert macs(model_of(layers.Conv1D(4, 3, padding="same"), shape=(9, 2))).total == 9 * 3 * 2 * 4
+    assert macs(model_of(layers.Conv3D(4, 3, padding="same"), shape=(3, 4, 5, 2))).total == 60 * 27 * 2 * 4
+
+
+def test_grouped_convolution():
+    model = model_of(layers.Conv2D(6, 3, groups=3, padding="same"))
+    assert macs(model).total == 12 * 10 * 9 * 2 * 6
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    stack=st.lists(
+        st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), st.booleans()), min_size=1, max_size=3
+    ),
+    side=st.integers(16, 24),
+)
+def test_any_chain_of_convolutions(stack, side):
+    model, shape, expected = keras.Sequential([keras.Input((side, side, 3))]), side, 0
+    channels = 3
+    for filters, kernel, stride, same in stack:
+        model.add(layers.Conv2D(filters, kernel, stride, padding="same" if same else "valid"))
+        shape = -(-shape // stride) if same else (shape - kernel) // stride + 1
+        if shape < 1:
+            return
+        expected += shape * shape * kernel * kernel * channels * filters
+        channels = filters
+    assert macs(model).total == expected
+
+
+def test_layers_called_twice_count_twice_and_nested_models_count():
+    dense = layers.Dense(6, name="shared")
+    inner = model_of(dense)
+    images = keras.Input((12, 10, 6))
+    model = keras.Model(images, layers.Add()([inner(dense(images)), inner(images)]))
+    assert macs(model).total == 3 * 12 * 10 * 6 * 6
+    assert parameters(model).total == 6 * 6 + 6
+
+
+def test_subclassed_models_are_followed_inside():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.stack = layers.Dense(4), [layers.Dense(4) for _ in range(2)]
+
+        def call(self, x):
+            x = self.first(x)
+            for layer in self.stack:
+                x = layer(x) + x
+            return x
+
+    net = Net()
+    net(np.zeros((1, 8, 8, 3)))
+    assert macs(net, (8, 8, 3)).total == 64 * (3 * 4 + 4 * 4 * 2)
+
+
+def test_several_inputs():
+    left, right = keras.Input((4, 4, 2)), keras.Input((4, 4, 3))
+    joined = layers.Concatenate()([left, right])
+    assert macs(keras.Model([left, right], layers.Dense(7)(joined))).total == 16 * 5 * 7
+
+
+class Mystery(layers.Layer):
+    def build(self, input_shape):
+        self.matrix = self.add_weight(shape=(input_shape[-1], 4))
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.matrix)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 4)
+
+
+def test_what_is_not_known_is_said():
+    result = macs(model_of(Mystery(name="mystery"), layers.Dense(2)))
+    assert result.uncounted == ("mystery",)
+    assert "not counted" in repr(result)
+    tokens = keras.Input((5, 8))
+    attention = layers.MultiHeadAttention(2, 4, name="attention")
+    assert macs(keras.Model(tokens, attention(tokens, tokens))).uncounted == ("attention",)
+
+
+def test_open_shapes_are_asked_for():
+    model = ConvNeXtV2(depths=(1, 1, 1, 1), dims=(4, 4, 4, 4), input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="does not fix the shape") as caught:
+        macs(model)
+    assert "input_shape=None" in str(caught.value)
+    assert macs(model, (64, 64, 3)).total < macs(model, (128, 128, 3)).total
+
+
+def test_measuring_leaves_the_model_as_it_was():
+    model = ConvNeXtV1(depths=(1, 1, 1, 1), dims=(4, 4, 4, 4), input_shape=(32, 32, 3))
+    x = np.random.default_rng(0).normal(size=(1, 32, 32, 3))
+    before, config = model.predict(x, verbose=0), model.get_config()
+    macs(model)
+    assert all("call" not in vars(layer) for layer in model._flatten_layers())
+    np.testing.assert_array_equal(model.predict(x, verbose=0), before)
+    assert model.get_config() == config
+
+
+def test_table_adds_up():
+    result = macs(ConvNeXtV2.from_variant("atto"))
+    assert sum(result.per_layer.values()) == result.total
+    assert "547.332" in repr(result)
+    assert result._repr_html_().count("<tr>") == len(result.rows())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with TensorFlow's profiler")
+@pytest.mark.parametrize("cls", [ConvNeXtV1, ConvNeXtV2])
+def test_tensorflow_profiler_counts_the_same(cls):
+    """TensorFlow counts two operations per multiply-add, and elementwise work besides; so compare products only."""
+    import tensorflow as tf
+
+    model = cls.from_variant("tiny")
+    graph = tf.function(lambda x: model(x)).get_concrete_function(tf.TensorSpec((1, 224, 224, 3))).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
+    options = options.with_empty_output().order_by("float_ops").account_displayed_op_only(True)
+    products = options.with_node_names(
+        show_name_regexes=[".*(Conv2D|MatMul|depthwise|convolution|Tensordot).*"]
+    ).build()
+    tree = tf.compat.v1.profiler.profile(graph, options=products, cmd="scope")
+    counted = products_of(tree, graph)
+    assert counted == 2 * macs(model).total
+
+
+def products_of(node, graph):
+    kinds = {operation.name: operation.type for operation in graph.get_operations()}
+    own = (
+        node.float_ops if kinds.get(node.name) in ("Conv2D", "MatMul", "DepthwiseConv2dNative", "BatchMatMulV2") else 0
+    )
+    return own + sum(products_of(child, graph) for child in node.children)

@@ -1,0 +1,118 @@
+"""Every public layer and model keeps every promise, on the backend that Keras runs on."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from dlt import layers, models
+from tests.cases import CASES
+from tests.helpers import GOLDENS, as_model, randomise
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def model_of(case, **kwargs):
+    made = case.make(**kwargs)
+    return made if isinstance(made, keras.Model) else as_model(made, case.shape[-1])
+
+
+def batch(case):
+    return np.random.default_rng(1).normal(size=case.shape).astype("float32")
+
+
+def test_nothing_public_is_missing_from_the_table():
+    public = {getattr(module, name) for module in (layers, models) for name in module.__all__}
+    assert {thing for thing in public if isinstance(thing, type)} == {case.cls for case in CASES}
+
+
+@each_case
+def test_symbolic_and_real_shapes_agree(case):
+    model = model_of(case)
+    symbolic = model(keras.Input(case.shape[1:], batch_size=case.shape[0]))
+    assert tuple(symbolic.shape) == tuple(model(batch(case)).shape)
+    assert model.output.shape[0] is None
+
+
+@each_case
+def test_eager_compiled_and_predict_agree(case):
+    model = randomise(model_of(case))
+    x = batch(case)
+    eager = ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(model.predict(x, verbose=0), eager, rtol=1e-4, atol=1e-5)
+    target = np.zeros_like(eager)
+    losses = []
+    for run_eagerly in (True, False):
+        model.compile("sgd", "mse", run_eagerly=run_eagerly)
+        losses.append(model.evaluate(x, target, verbose=0))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+@each_case
+def test_training_changes_every_weight(case):
+    model = randomise(model_of(case))
+    before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
+    x = batch(case)
+    target = np.random.default_rng(2).normal(size=model(x).shape)
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.fit(x, target, epochs=1, verbose=0)
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        assert np.any(ops.convert_to_numpy(weight) != old), f"no gradient reached {weight.path}"
+
+
+@each_case
+def test_config_round_trip(case):
+    made = case.make()
+    again = type(made).from_config(made.get_config())
+    assert again.get_config() == made.get_config()
+
+
+@each_case
+def test_saved_model_is_the_same_model(case, tmp_path):
+    model = randomise(model_of(case))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    x = batch(case)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+@each_case
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains_without_nan(case, policy):
+    keras.config.set_dtype_policy(policy)
+    model = model_of(case)
+    assert {weight.dtype for weight in model.trainable_weights} <= {"float32"}
+    x = 100 * batch(case)  # large enough for a float16 sum of squares to overflow
+    model.compile("adam", "mse")
+    history = model.fit(x, np.zeros(model(x).shape), epochs=2, verbose=0)
+    assert np.all(np.isfinite(history.history["loss"]))
+    assert all(np.all(np.isfinite(ops.convert_to_numpy(weight))) for weight in model.weights)
+
+
+@each_case
+def test_backends_agree(case):
+    model = randomise(model_of(case))
+    golden = np.load(GOLDENS / "contracts.npz")[case.name]
+    np.testing.assert_allclose(model.predict(batch(case), verbose=0), golden, rtol=1e-4, atol=1e-4)
+
+
+@each_case
+def test_bad_arguments_raise(case):
+    assert case.bad
+    for arguments, words in case.bad:
+        with pytest.raises(ValueError, match=words) as caught:
+            case.make(**arguments)
+        assert "Expected" in str(caught.value)
+        assert "Received: " in str(caught.value)
+
+
+@each_case
+def test_random_parts_train_on_every_backend(case):
+    name = {"StochasticDepth": "rate"}.get(case.name, "drop_path_rate")
+    if case.name in ("LayerScale", "GlobalResponseNormalization"):
+        assert not hasattr(case.make(), name)  # nothing random in them
+        return
+    model = model_of(case, **{name: 0.5})
+    model.compile("sgd", "mse")
+    loss = model.fit(batch(case), np.zeros(model.compute_output_shape(case.shape)), epochs=2, verbose=0)
+    assert np.all(np.isfinite(loss.history["loss"]))

@@ -1,0 +1,58 @@
+import io
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from dlt import plot
+
+
+def pixels(fig):
+    file = io.BytesIO()
+    fig.savefig(file)
+    return np.asarray(Image.open(file).convert("RGBA"))
+
+
+def check(fig):
+    """A figure is opaque and white, so it reads on a dark page too, and something is drawn on it."""
+    image = pixels(fig)
+    assert np.all(image[..., 3] == 255)
+    assert np.all(image[0, 0, :3] == 255)
+    assert image[..., :3].std() > 5
+
+
+def test_images(rng):
+    fig = plot.images({f"picture {i}": rng.random((8, 8, 3)) for i in range(5)}, columns=3)
+    assert [ax.get_title() for ax in fig.axes] == [f"picture {i}" for i in range(5)] + [""]
+    check(fig)
+
+
+def test_curves():
+    fig = plot.curves({"a": [3, 2, 1], "b": [1, 2, 3]}, xlabel="epoch", ylabel="loss", log="y")
+    (ax,) = fig.axes
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("epoch", "loss", "log")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert ax.lines[0].get_xdata().tolist() == [1, 2, 3]
+    check(fig)
+
+
+def test_bars():
+    fig = plot.bars({"dense": 10.0, "depthwise": 1.5}, xlabel="GMAC")
+    assert {text.get_text() for text in fig.axes[0].texts} == {"10.00", "1.50"}
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["dense", "depthwise"]
+    check(fig)
+
+
+def test_style_stays_inside():
+    import matplotlib as mpl
+
+    before = mpl.rcParams["font.size"]
+    plot.bars({"a": 1.0})
+    assert mpl.rcParams["font.size"] == before
+
+
+def test_colours_stand_out_from_white():
+    for colour in plot.COLOURS:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        luminance = np.dot(linear, (0.2126, 0.7152, 0.0722))
+        assert 1.05 / (luminance + 0.05) > 2  # contrast
