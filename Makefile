@@ -1,5 +1,5 @@
 # make book | make test | make serve | make test-backends | make clean; each sets itself up.
-.PHONY: book test serve test-backends benchmarks lock repository clean setup
+.PHONY: setup book test serve test-backends chapters-here links lock repository clean
 .DEFAULT_GOAL := book
 export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -22,7 +22,7 @@ test: setup
 	@$(pytest) tests/site
 
 serve: book
-	@$(python) -m http.server --bind localhost --directory _build/site/_build/html 8000
+	@$(python) -m http.server --bind localhost --directory build/site/_build/html 8000
 
 # The contract on JAX and PyTorch, and parity with Hugging Face transformers, in environments of their own.
 test-backends:
@@ -30,6 +30,17 @@ test-backends:
 	@tools/setup.sh .venv-torch requirements-torch.txt
 	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -n 2 tests/test_contracts.py tests/measure tests/models tests/convert
 	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -n 2 tests/test_contracts.py tests/measure tests/models tests/convert
+
+# Every chapter alone, in an empty directory, with the Python at hand: what Colab does.
+chapters-here:
+	python3 -m pip install -q nbmake
+	python3 -m pip install -q --no-deps .
+	rm -rf build/alone && mkdir -p build/alone && cp book/[0-9]*/*.ipynb build/alone
+	cd build/alone && python3 -m pytest --nbmake --nbmake-timeout=900 -c ../../tools/notebooks.ini .
+
+# Follow every link of the book; on the weekly schedule, since the web fails on its own.
+links: book
+	@.venv/bin/jupyter-book build build/source --path-output build/links --builder linkcheck
 
 # Resolve requirements.txt anew from the lower bounds in pyproject.toml.
 lock:
@@ -42,4 +53,4 @@ repository: setup
 	@$(python) -m tools.repository $(URL)
 
 clean:
-	rm -rf _build .venv .venv-jax .venv-torch .pytest_cache .ruff_cache .hypothesis
+	rm -rf build _build .venv .venv-jax .venv-torch .pytest_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ import yaml
 from tools.covers import write_covers
 
 ROOT = pathlib.Path(__file__).parents[1]
-BUILD = ROOT / "_build"
+BUILD = ROOT / "build"
 EXECUTED = BUILD / "executed"
 SOURCE = BUILD / "source"
 SITE = BUILD / "site"
@@ -93,8 +93,9 @@ def build():
         return True
     shutil.rmtree(SITE, ignore_errors=True)
     SITE.mkdir(parents=True)
-    command = ["jupyter_book", "build", SOURCE, "--path-output", SITE, "-W", "-n", "--keep-going", "-q"]
-    if subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode:
+    jupyter_book = pathlib.Path(sys.executable).with_name("jupyter-book")
+    command = [jupyter_book, "build", SOURCE, "--path-output", SITE, "-W", "-n", "--keep-going", "-q"]
+    if subprocess.run(command, cwd=ROOT).returncode:
         return False
     done.write_text(key)
     return True

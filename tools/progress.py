@@ -6,17 +6,20 @@ import pathlib
 
 class Progress:
     def __init__(self, config):
-        self.terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self.plugins = config.pluginmanager
         self.passed = pathlib.Path(os.environ["DLT_PASSED"])
 
     def pytest_report_teststatus(self, report):
-        return report.outcome, "", ""  # no dots: the lines below say more
+        if report.passed:
+            return ("passed" if report.when == "call" else ""), "", ""  # no dots: the lines below say more
+        return None
 
     def pytest_runtest_logreport(self, report):
         if report.when != "call":
             return
         name = report.nodeid.partition("::")[0]
-        self.terminal.write_line(f"{report.duration:7.1f} s  {report.outcome}  {name}", flush=True)
+        terminal = self.plugins.get_plugin("terminalreporter")
+        terminal.write_line(f"{report.duration:7.1f} s  {report.outcome}  {name}", flush=True)
         if report.passed:
             with self.passed.open("a", encoding="utf8") as file:
                 file.write(f"{name}\n")

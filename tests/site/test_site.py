@@ -1,0 +1,144 @@
+"""The built site as a reader's browser sees it, at desk and phone width, in light and dark."""
+
+import io
+import json
+import re
+import subprocess
+import urllib.parse
+
+import numpy as np
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+
+from tests.helpers import ROOT
+from tests.site.conftest import HTML
+
+pytestmark = pytest.mark.site
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+PAGES = [f"{TOC['root']}.html", *(f"{c['file']}.html" for part in TOC["parts"] for c in part["chapters"])]
+CHAPTERS = [name for name in PAGES if re.match(r"book/(\d|solutions)", name)]
+REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]
+
+each_page = pytest.mark.parametrize("name", PAGES)
+each_chapter = pytest.mark.parametrize("name", CHAPTERS)
+
+
+def go(page, name):
+    page.goto(name, wait_until="load")
+    page.wait_for_function("window.MathJax === undefined || !MathJax.startup || MathJax.startup.promise !== undefined")
+
+
+@each_page
+def test_nothing_goes_wrong(page, name):
+    go(page, name)
+    assert page.title()
+    assert page.problems == []
+
+
+@each_page
+def test_every_image_has_alt_text_and_loads(page, name):
+    go(page, name)
+    for image in page.query_selector_all("main img"):
+        image.scroll_into_view_if_needed()
+        alt, width = image.get_attribute("alt"), image.evaluate("i => i.complete && i.naturalWidth")
+        source = image.get_attribute("src")
+        assert alt, source
+        assert not re.search(r"\.(png|svg)$|_images/", alt), f"a file name is no alt text: {alt}"
+        assert width, f"does not load: {source}"
+
+
+@each_page
+def test_nothing_scrolls_sideways_on_a_phone(page, name):
+    page.set_viewport_size({"width": 390, "height": 844})
+    go(page, name)
+    page.wait_for_timeout(300)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390, page.evaluate(
+        "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 391)"
+        ".slice(0, 5).map(e => e.outerHTML.slice(0, 120))"
+    )
+
+
+@each_page
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_accessibility_violation_in_the_content(page, name, theme):
+    go(page, name)
+    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    page.wait_for_timeout(200)
+    found = Axe().run(page, context="article", options={"resultTypes": ["violations"]}).response["violations"]
+    serious = {
+        v["id"]: [n["html"][:150] for n in v["nodes"][:3]] for v in found if v["impact"] in ("serious", "critical")
+    }
+    assert serious == {}
+
+
+@each_chapter
+def test_figures_are_readable_in_the_dark(page, name):
+    """A figure is drawn dark on white, so on a dark page it has to bring its white along."""
+    go(page, name)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    for image in page.query_selector_all("main .cell_output img"):
+        pixels = np.asarray(Image.open(HTML / "book" / urllib.parse.urljoin(name, image.get_attribute("src"))[5:]))
+        assert pixels.shape[-1] == 3 or pixels[..., 3].min() == 255, "a figure lets the dark page through"
+        shot = np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("L"), dtype=float)
+        light, dark = np.percentile(shot, 99), np.percentile(shot, 1)
+        assert (light + 13) / (dark + 13) > 4.5, "too little contrast"
+
+
+def test_search_finds_grn(page):
+    go(page, "search.html?q=GRN")
+    page.wait_for_selector("ul.search li a")
+    hits = [link.get_attribute("href") for link in page.query_selector_all("ul.search li a")]
+    assert any("08-grn-and-v2" in hit for hit in hits)
+    assert page.problems == []
+    go(page, "search.html?q=xyzzyplugh")
+    page.wait_for_selector("#search-results p.search-summary")
+    assert not page.query_selector_all("ul.search li a")
+
+
+@each_chapter
+def test_colab_button_leads_to_a_file_in_git(page, name):
+    go(page, name)
+    links = {a.get_attribute("href") for a in page.query_selector_all("a[href*='colab.research.google.com']")}
+    assert len(links) == 1
+    owner_and_name = REPOSITORY["url"].removeprefix("https://github.com/")
+    prefix = f"https://colab.research.google.com/github/{owner_and_name}/blob/{REPOSITORY['branch']}/"
+    (link,) = links
+    assert link.startswith(prefix)
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert link.removeprefix(prefix) in files
+
+
+@each_chapter
+def test_formulas_are_set(page, name):
+    go(page, name)
+    sources = page.query_selector_all("main .math")
+    if sources:
+        page.wait_for_selector("main mjx-container")
+        assert page.query_selector_all("main mjx-merror, main [data-mjx-error]") == []
+
+
+@each_chapter
+def test_chapters_show_their_outputs_and_no_error(page, name):
+    notebook = json.loads((ROOT / name).with_suffix(".ipynb").read_text(encoding="utf8"))
+    go(page, name)
+    shown = page.query_selector_all("main div.cell")
+    assert len(shown) == sum(cell["cell_type"] == "code" for cell in notebook["cells"])
+    assert page.query_selector_all("main .cell_output")
+    assert "Traceback" not in page.inner_text("main")
+
+
+def test_the_checks_can_say_no(page):
+    """The controls: a page made to break the rules is caught by the same questions."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("search.html")
+    page.set_content(
+        "<html lang=en><main><article><div style='width:900px'>wide</div><img src='nowhere.png'></article></main>"
+    )
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") > 390
+    found = Axe().run(page, context="article").response["violations"]
+    assert "image-alt" in {v["id"] for v in found if v["impact"] in ("serious", "critical")}
+    assert any("404" in problem for problem in page.problems)
