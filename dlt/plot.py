@@ -113,3 +113,45 @@ def bars(values, xlabel="", form="{:,.2f}", size=None):
         ax.grid(axis="y", visible=False)
         ax.set_xlabel(xlabel)
     return fig
+
+
+def chains(networks, size=None):
+    """Draw chains of layers side by side, from top to bottom; the wider the map, the wider the box.
+
+    Args:
+        networks: Dict, title -> sequence of `(label, channels)`, the input first. Channels stand in the box, which is
+            that wide. None keeps the width of the box above, and the box is pale: a layer that changes no channels.
+            The label "+" is a sum with what left the last sum, or the input: an arrow brings it.
+        size: `(width, height)` in inches.
+    """
+    longest = max(len(chain) for chain in networks.values())
+    widest = max(channels or 0 for chain in networks.values() for _, channels in chain)
+    size = size or (3.8 * len(networks), 0.6 + 0.44 * longest)
+    with figure(1, len(networks), size=size, squeeze=False) as (fig, axes):
+        for ax, (title, chain) in zip(axes.flat, networks.items(), strict=True):
+            ax.set(title=title, xlim=(-0.75, 1.75), ylim=(longest - 0.6, -0.4))
+            ax.set_axis_off()
+            draw_chain(ax, chain, widest)
+    return fig
+
+
+def draw_chain(ax, chain, widest):
+    """Draw one chain into axes whose y counts layers; its widest box is 1 wide, its labels stand to the right."""
+    grey = "#555555"
+    left, start, width = 0, 0, 0
+    arrow = {"arrowstyle": "-|>", "color": grey, "shrinkA": 0, "shrinkB": 0}
+    for y, (label, channels) in enumerate(chain):
+        width = channels / widest if channels else width
+        if y:
+            ax.annotate("", xy=(0, y - 0.3), xytext=(0, y - 0.7), arrowprops=arrow)
+        if label == "+":
+            ax.plot([left, -0.65, -0.65], [start, start, y], color=grey, linewidth=1)
+            ax.annotate("", xy=(-0.08, y), xytext=(-0.65, y), arrowprops=arrow)
+            ax.text(0, y, "+", ha="center", va="center", bbox={"boxstyle": "circle", "fc": "white", "ec": grey})
+        else:
+            face = COLOURS[4] if channels else "#E6E6E6"
+            ax.barh(y, width, height=0.6, left=-width / 2, color=face, edgecolor=grey, linewidth=0.8)
+            ax.text(0, y, channels or "", ha="center", va="center", fontsize=10)
+            ax.text(0.6, y, label, va="center")
+        if label == "+" or not y:  # from here the next sum's arrow leaves
+            left, start = (-0.06 if y else -width / 2), y

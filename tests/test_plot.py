@@ -56,3 +56,11 @@ def test_colours_stand_out_from_white():
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
         luminance = np.dot(linear, (0.2126, 0.7152, 0.0722))
         assert 1.05 / (luminance + 0.05) > 2  # contrast
+
+
+def test_chains():
+    fig = plot.chains({"left": [("conv 3 x 3", 64), ("+", None)], "right": [("depthwise", 96), ("norm", None), ("+", None)]})
+    words = {text.get_text() for ax in fig.axes for text in ax.texts}
+    assert {ax.get_title() for ax in fig.axes} == {"left", "right"}
+    assert any("conv 3 x 3" in word for word in words)
+    check(fig)

@@ -145,7 +145,7 @@ class ConvNeXt(keras.Model):
         Output shapes: `(batch, height / s, width / s, dims[i])` with `s = patch_size * 2**i`.
         """
         last_blocks = [f"stage_{i}_block_{depth - 1}" for i, depth in enumerate(self._config["depths"])]
-        return keras.Model(self.inputs, [self.get_layer(name).output for name in last_blocks], name="features")
+        return keras.Model(self.input, [self.get_layer(name).output for name in last_blocks], name="features")
 
     def get_config(self):
         """Return the constructor's arguments; the patch size is the one in use."""

@@ -1,0 +1,71 @@
+import dataclasses
+
+import numpy as np
+from keras import ops
+
+from dlt._check import check_images
+from dlt.measure._table import Table
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class ChannelDiversity(Table):
+    """How different the channels of a layer are, each a mean over images.
+
+    Attributes:
+        distance: Float in [0, 1]. Mean over all pairs of channels of `(1 - cos) / 2`: 0 where all channels are
+            copies, 0.5 where they are orthogonal, but also where copies have random signs.
+        independent: Float from 1 to `channels`: one over the mean of `cos ** 2`. Copies count once, whatever their
+            signs; orthogonal channels count one each.
+        dead: Float in [0, 1], the share of channels whose root mean square over an image is below 1 % of that of
+            the image's strongest channel.
+        channels: Whole number of channels.
+    """
+
+    distance: float
+    independent: float
+    dead: float
+    channels: int
+
+    def rows(self):
+        """Return one row with the four numbers."""
+        return [
+            ("cosine distance", "independent channels", "dead channels", "channels"),
+            (f"{self.distance:.3f}", f"{self.independent:.1f}", f"{100 * self.dead:.1f} %", self.channels),
+        ]
+
+
+def channel_diversity(maps):
+    """Measure how much the channels of feature maps repeat each other.
+
+    Channels are compared as vectors of pixels, image by image, through the cosines between them. The mean distance
+    is the one of Woo et al. 2023 (https://arxiv.org/abs/2301.00808). It cannot see a copy with the opposite sign;
+    the number of independent channels can. A channel that is zero everywhere has cosine 0 with all others.
+
+    Args:
+        maps: Array or tensor of shape `(batch, height, width, channels)`.
+
+    Returns:
+        A `ChannelDiversity`.
+
+    Raises:
+        ValueError: If `maps` is not a batch of images.
+
+    >>> ramp = np.linspace(-1, 1, 16, dtype="float32").reshape(1, 4, 4, 1)
+    >>> channel_diversity(np.concatenate([ramp, 2 * ramp, -ramp, -3 * ramp], axis=-1))
+    cosine distance  independent channels  dead channels  channels
+    0.500                             1.0          0.0 %         4
+    """
+    maps = ops.convert_to_numpy(maps).astype("float64")
+    check_images("channel_diversity", maps.shape)
+    vectors = maps.reshape(len(maps), -1, maps.shape[-1])  # (B, H * W, C)
+    lengths = np.sqrt(np.sum(vectors**2, axis=1, keepdims=True))  # (B, 1, C)
+    vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    cosines = np.swapaxes(vectors, 1, 2) @ vectors  # (B, C, C)
+    squares = np.mean(cosines**2, axis=(1, 2))
+    alive = squares > 0
+    return ChannelDiversity(
+        distance=float(np.mean((1 - cosines) / 2)),
+        independent=float(np.mean(1 / squares[alive])) if alive.any() else 0.0,
+        dead=float(np.mean(lengths < 0.01 * lengths.max(-1, keepdims=True))),
+        channels=maps.shape[-1],
+    )
