@@ -24,7 +24,8 @@ class ConvNeXtV2(ConvNeXt):
         dropout_rate: Float in [0, 1), dropout in front of the classifier.
         kernel_regularizer: Optional Keras regularizer for all convolution and dense kernels.
         patch_size: Whole number, kernel and stride of the stem. None takes the largest of 4, 2, 1 that leaves the
-            last stage at least 4 x 4 pixels (224 -> 4, 96 -> 2, 32 -> 1), and 4 where a side is None.
+            last stage at least 4 x 4 pixels (224 -> 4, 96 -> 2, 32 -> 1), and 4 where a side is None. Set 2 for small
+            grey images: of a patch of one grey pixel, the stem's LayerNorm keeps nothing but the sign.
         dtype: Dtype policy of all layers. None takes the global one.
         **kwargs: `name`, `trainable`.
 
