@@ -17,5 +17,5 @@ def start(seed=0):
     backend = keras.backend.backend()
     accelerators = [device for kind in ("gpu", "tpu") for device in keras.distribution.list_devices(kind)]
     device = ", ".join(map(str, accelerators)) or f"CPU ({platform.machine()})"
-    versions = f"dlt {dlt.__version__}, Keras {keras.version()}, {backend} {importlib.metadata.version(backend)}"
-    print(f"{versions}, {device}, profile: {profile_name()}, seed: {seed}")
+    print(f"dlt {dlt.__version__}, Keras {keras.version()}, {backend} {importlib.metadata.version(backend)}")
+    print(f"{device}, profile: {profile_name()}, seed: {seed}")
