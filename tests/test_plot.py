@@ -59,7 +59,9 @@ def test_colours_stand_out_from_white():
 
 
 def test_chains():
-    fig = plot.chains({"left": [("conv 3 x 3", 64), ("+", None)], "right": [("depthwise", 96), ("norm", None), ("+", None)]})
+    fig = plot.chains(
+        {"left": [("conv 3 x 3", 64), ("+", None)], "right": [("depthwise", 96), ("norm", None), ("+", None)]}
+    )
     words = {text.get_text() for ax in fig.axes for text in ax.texts}
     assert {ax.get_title() for ax in fig.axes} == {"left", "right"}
     assert any("conv 3 x 3" in word for word in words)

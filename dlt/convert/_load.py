@@ -1,7 +1,6 @@
 import dataclasses
 import logging
 
-
 from dlt._check import fail
 from dlt.convert._read import read
 from dlt.convert._tables import recognise, translate

@@ -31,7 +31,7 @@ class ConvNeXtV1Block(ConvNeXtBlock):
         ValueError: If an argument is out of range, or the input is not a batch of images.
 
     >>> block = ConvNeXtV1Block()
-    >>> block(keras.ops.zeros((1, 14, 14, 96))).shape
+    >>> tuple(block(keras.ops.zeros((1, 14, 14, 96))).shape)
     (1, 14, 14, 96)
     """
 

@@ -29,7 +29,7 @@ class ConvNeXtV2Block(ConvNeXtBlock):
         ValueError: If an argument is out of range, or the input is not a batch of images.
 
     >>> block = ConvNeXtV2Block(drop_path_rate=0.1)
-    >>> block(keras.ops.zeros((1, 8, 8, 40))).shape
+    >>> tuple(block(keras.ops.zeros((1, 8, 8, 40))).shape)
     (1, 8, 8, 40)
     """
 

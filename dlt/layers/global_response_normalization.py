@@ -31,7 +31,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
 
     >>> layer = GlobalResponseNormalization()
     >>> layer.build((None, 1, 1, 2))
-    >>> layer.gamma.assign([1.0, 1.0])
+    >>> _ = layer.gamma.assign([1.0, 1.0])
     >>> y = layer(keras.ops.array([[[[3.0, 1.0]]]]))  # N = (3, 1) / 2
     >>> keras.ops.convert_to_numpy(y).round(3).tolist()
     [[[[7.5, 1.5]]]]

@@ -64,9 +64,10 @@ def test_builds_once_and_again_when_the_package_changes(project):
     assert changed.returncode == 0
     assert "1 notebooks, 1 to run" in changed.stdout
     assert "second" in page(project)
-    assert "outputs" not in (project / "book" / "1-x" / "01-a.ipynb").read_text() or not nbformat.read(
-        project / "book" / "1-x" / "01-a.ipynb", as_version=4
-    ).cells[1].outputs
+    assert (
+        "outputs" not in (project / "book" / "1-x" / "01-a.ipynb").read_text()
+        or not nbformat.read(project / "book" / "1-x" / "01-a.ipynb", as_version=4).cells[1].outputs
+    )
 
 
 def test_a_failing_cell_fails_every_time(project):
