@@ -8,8 +8,8 @@ from dlt.measure import alternate, latency
 
 def test_a_sleep_takes_as_long_as_it_sleeps():
     result = alternate({"short": lambda: time.sleep(0.01), "long": lambda: time.sleep(0.05)}, repeats=5, warmup=1)
-    assert 0.01 <= result["short"].median < 0.04
-    assert 0.05 <= result["long"].median < 0.2
+    assert 0.01 <= result["short"].median < result["long"].median  # a busy machine oversleeps, so no tight upper bound
+    assert 0.05 <= result["long"].median < 1
     assert len(result["long"].seconds) == 5
     assert result["long"].spread >= 0
 
@@ -23,8 +23,8 @@ def test_runs_take_turns_after_the_warm_up():
 def test_a_larger_image_takes_longer():
     conv = [keras.layers.Conv2D(32, 3, padding="same") for _ in range(3)]
     model = keras.Sequential([keras.Input((None, None, 3)), *conv])
-    small, large = (latency(model, (side, side, 3), repeats=5) for side in (16, 256))
-    assert small.median * 4 < large.median
+    small, large = (latency(model, (side, side, 3), repeats=5) for side in (8, 512))  # 4096 times the work
+    assert 2 * min(small.seconds) < min(large.seconds)
     assert "ms" in repr(small)
 
 
