@@ -8,6 +8,7 @@ import platform
 import keras
 
 import dlt
+from dlt.training.profile import device_name
 
 
 def provenance(command, seed, note=""):
@@ -19,11 +20,10 @@ def provenance(command, seed, note=""):
         note: String, anything else that the numbers depend on.
     """
     backend = keras.backend.backend()
-    accelerators = [str(device) for kind in ("gpu", "tpu") for device in keras.distribution.list_devices(kind)]
     return {
         "command": command,
         "seed": seed,
-        "device": ", ".join(accelerators) or f"CPU, {os.cpu_count()} cores ({platform.machine()})",
+        "device": f"{device_name()}, {os.cpu_count()} cores ({platform.machine()})",
         "date": datetime.date.today().isoformat(),
         "versions": {
             "dlt": dlt.__version__,

@@ -6,13 +6,18 @@ import keras
 from dlt._check import check_choice, fail
 
 
+def device_name():
+    """Return the device that Keras computes on, as its backend writes it."""
+    return str(keras.ops.zeros(()).device)
+
+
 def profile_name():
     """Return "quick" or "full": `DLT_PROFILE` if it is set, otherwise "full" where there is a GPU or TPU.
 
     Raises:
         ValueError: If `DLT_PROFILE` is anything else.
     """
-    accelerated = any(keras.distribution.list_devices(kind) for kind in ("gpu", "tpu"))
+    accelerated = any(kind in device_name().lower() for kind in ("gpu", "cuda", "rocm", "mps", "tpu"))
     name = os.environ.get("DLT_PROFILE") or ("full" if accelerated else "quick")
     return check_choice("DLT_PROFILE", name, ("quick", "full"))
 

@@ -4,7 +4,7 @@ import platform
 import keras
 
 import dlt
-from dlt.training.profile import profile_name
+from dlt.training.profile import device_name, profile_name
 
 
 def start(seed=0):
@@ -15,7 +15,5 @@ def start(seed=0):
     """
     keras.utils.set_random_seed(seed)
     backend = keras.backend.backend()
-    accelerators = [device for kind in ("gpu", "tpu") for device in keras.distribution.list_devices(kind)]
-    device = ", ".join(map(str, accelerators)) or f"CPU ({platform.machine()})"
     print(f"dlt {dlt.__version__}, Keras {keras.version()}, {backend} {importlib.metadata.version(backend)}")
-    print(f"{device}, profile: {profile_name()}, seed: {seed}")
+    print(f"{device_name()} ({platform.machine()}), profile: {profile_name()}, seed: {seed}")

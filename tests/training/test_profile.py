@@ -1,8 +1,13 @@
+import importlib
+import re
+
 import keras
 import numpy as np
 import pytest
 
 from dlt.training import choose_profile, profile_name, start
+
+profile_module = importlib.import_module("dlt.training.profile")
 
 
 def test_environment_decides(monkeypatch):
@@ -15,11 +20,25 @@ def test_environment_decides(monkeypatch):
         profile_name()
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("gpu", "full"), ("tpu", "full"), ("none", "quick")])
-def test_an_accelerator_means_full(monkeypatch, kind, expected):
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("/job:localhost/replica:0/task:0/device:GPU:0", "full"),  # TensorFlow
+        ("cuda:0", "full"),  # PyTorch, JAX
+        ("TPU_0(process=0,(0,0,0,0))", "full"),  # JAX
+        ("/job:localhost/replica:0/task:0/device:CPU:0", "quick"),
+        ("TFRT_CPU_0", "quick"),
+        ("cpu", "quick"),
+    ],
+)
+def test_an_accelerator_means_full(monkeypatch, device, expected):
     monkeypatch.delenv("DLT_PROFILE", raising=False)
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda asked: ["it:0"] if asked == kind else [])
+    monkeypatch.setattr(profile_module, "device_name", lambda: device)
     assert profile_name() == expected
+
+
+def test_this_machine_has_a_device():
+    assert re.search("cpu|gpu|cuda|tpu|mps", profile_module.device_name().lower())
 
 
 def test_profiles_need_the_same_settings():
