@@ -1,6 +1,7 @@
-"""What a small ConvNeXt V1 learns of CIFAR-10 in a given number of minutes.
+"""What a ConvNeXt learns of CIFAR-10 in a given number of minutes.
 
 python -m benchmarks.train_cifar10 --data DIR_OR_ZIP --minutes 15 --out dlt/assets/cifar10_convnext_v1_cpu.json
+python -m benchmarks.train_cifar10 --network v2_atto --data DIR_OR_ZIP --minutes 60 --out ...
 """
 
 import argparse
@@ -13,9 +14,14 @@ import keras
 import numpy as np
 
 import dlt
+from benchmarks._cifar10 import Batches, standardiser
 from benchmarks._provenance import provenance
 
-NETWORK = {"depths": (1, 2, 1), "dims": (32, 64, 128), "num_classes": 10, "input_shape": (32, 32, 3)}
+TASK = {"num_classes": 10, "input_shape": (32, 32, 3)}
+NETWORKS = {  # name: class, constructor's arguments, peak learning rate
+    "v1_small": ("ConvNeXtV1", {"depths": (1, 2, 1), "dims": (32, 64, 128)}, 4e-3),
+    "v2_atto": ("ConvNeXtV2", {**dlt.models.ConvNeXtV2.MODEL_VARIANTS["atto"], "patch_size": 2}, 2e-3),
+}
 HELD_OUT = 2_000  # training images that are only looked at, once per epoch
 NOTE = (
     "CPU run stopped by the clock, on a machine shared with other work: a start, not the limit of the network. "
@@ -24,32 +30,6 @@ NOTE = (
     "`history` has one entry per epoch, the last one cut short; `val` is on held-out training images. "
     "The test images were looked at once, at the end."
 )
-
-
-class Batches(keras.utils.PyDataset):
-    """Standardised training batches, each image shifted by up to 4 pixels and mirrored half of the time."""
-
-    def __init__(self, images, labels, standardise, batch_size, seed, **kwargs):
-        super().__init__(**kwargs)
-        self.images = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)), "reflect")
-        self.labels, self.standardise, self.batch_size = labels, standardise, batch_size
-        self.rng = np.random.default_rng(seed)
-        self.on_epoch_end()
-
-    def __len__(self):
-        return len(self.images) // self.batch_size
-
-    def __getitem__(self, index):
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        rows, columns = (self.rng.integers(9, size=(len(chosen), 1, 1)) + np.arange(32) for _ in "hw")
-        mirrored = self.rng.random((len(chosen), 1, 1)) < 0.5
-        columns = np.where(mirrored, columns[..., ::-1], columns)
-        images = self.images[chosen[:, None, None], rows.transpose(0, 2, 1), columns]
-        return self.standardise(images), self.labels[chosen]
-
-    def on_epoch_end(self):
-        """Draw a new order."""
-        self.order = self.rng.permutation(len(self.images))
 
 
 class Clock(keras.callbacks.Callback):
@@ -72,17 +52,14 @@ class Clock(keras.callbacks.Callback):
         self.model.stop_training = time.perf_counter() - self.start >= self.seconds
 
 
-def train(data, minutes, seed=0, batch_size=128, learning_rate=4e-3, weight_decay=0.05):
+def train(network, data, minutes, seed=0, batch_size=128, weight_decay=0.05):
     """Return network, history and test accuracy as a dict that JSON can hold."""
     keras.utils.set_random_seed(seed)
     (x, y), (x_test, y_test) = dlt.data.cifar10(data)
     held_out, kept = np.split(np.random.default_rng(seed).permutation(len(x)), [HELD_OUT])
-    mean, deviation = x.mean((0, 1, 2)), x.std((0, 1, 2))
-
-    def standardise(images):
-        return ((images - mean) / deviation).astype("float32")
-
-    model = dlt.models.ConvNeXtV1(**NETWORK)
+    standardise = standardiser(x)
+    name, arguments, learning_rate = NETWORKS[network]
+    model = getattr(dlt.models, name)(**arguments, **TASK)
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_list=[w for w in model.trainable_weights if len(w.shape) == 1])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -92,7 +69,7 @@ def train(data, minutes, seed=0, batch_size=128, learning_rate=4e-3, weight_deca
     history = model.fit(batches, epochs=10_000, validation_data=validation, callbacks=[clock], verbose=2).history
     _, accuracy = model.evaluate(standardise(x_test), y_test, batch_size=500, verbose=0)
     return {
-        "network": {"class": "dlt.models.ConvNeXtV1", **NETWORK, "patch_size": model.get_config()["patch_size"]},
+        "network": {"class": f"dlt.models.{name}", **arguments, **TASK, "patch_size": model.get_config()["patch_size"]},
         "parameters": dlt.measure.parameters(model).total,
         "mega_macs": dlt.measure.macs(model).total / 1e6,
         "recipe": {"batch_size": batch_size, "peak_learning_rate": learning_rate, "weight_decay": weight_decay},
@@ -108,16 +85,17 @@ def train(data, minutes, seed=0, batch_size=128, learning_rate=4e-3, weight_deca
 def main():
     """Train as the command line says, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=NETWORKS, default="v1_small")
     parser.add_argument("--data", help="folder or .zip of the images; without it the original is downloaded")
     parser.add_argument("--minutes", type=float, default=15, help="how long to train")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     command = (
-        f"python -m benchmarks.train_cifar10 --data DIR_OR_ZIP --minutes {args.minutes:g} --seed {args.seed} "
-        f"--out {args.out.name}"
+        f"python -m benchmarks.train_cifar10 --network {args.network} --data DIR_OR_ZIP --minutes {args.minutes:g} "
+        f"--seed {args.seed} --out {args.out.name}"
     )
-    result = train(args.data, args.minutes, args.seed)
+    result = train(args.network, args.data, args.minutes, args.seed)
     result["provenance"] = provenance(command, args.seed, NOTE)
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
     print(f"{args.out}: test accuracy {result['test_accuracy']:.3f} after {result['epochs']} epochs")

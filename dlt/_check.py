@@ -10,16 +10,16 @@ def fail(problem, expected, received, fix) -> NoReturn:
     raise ValueError(f"{problem} Expected {expected}. Received: {received}. {fix}")
 
 
+def check_fraction(name, value, fix):
+    """Return `value` as a float if it lies in [0, 1)."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value < 1:
+        return float(value)
+    fail(f"Invalid `{name}`.", "a number in [0, 1)", f"{name}={value!r}", fix)
+
+
 def check_rate(name, rate):
-    """Return `rate` as a float if it lies in [0, 1)."""
-    if isinstance(rate, numbers.Real) and not isinstance(rate, bool) and 0 <= rate < 1:
-        return float(rate)
-    fail(
-        f"Invalid `{name}`: it is the probability of dropping.",
-        "a number in [0, 1)",
-        f"{name}={rate!r}",
-        f"Pass {name}=0.0 to drop nothing.",
-    )
+    """Return `rate`, a probability of dropping, as a float if it lies in [0, 1)."""
+    return check_fraction(name, rate, f"Pass {name}=0.0 to drop nothing.")
 
 
 def check_positive_int(name, value):
@@ -60,4 +60,15 @@ def check_images(owner, shape, min_side=1):
             f"height and width of at least {min_side}",
             f"shape={shape}",
             "Pass larger images, or build the network with a smaller `patch_size`.",
+        )
+
+
+def check_channels(owner, shape):
+    """Raise unless `shape` is (batch, ..., channels) with known channels."""
+    if len(shape) < 2 or shape[-1] is None:
+        fail(
+            f"{owner} works on the last axis, the channels.",
+            "shape (batch, ..., channels) with a fixed number of channels",
+            f"shape={tuple(shape)}",
+            "Give the input a fixed last axis, for example keras.Input((None, None, 3)).",
         )

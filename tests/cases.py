@@ -61,6 +61,12 @@ CASES = [
         (2, 9, 8, 4),
         (*BLOCK_ERRORS, ({"layer_scale": -1}, "layer_scale=-1")),
     ),
+    Case(
+        layers.BiasFreeBatchNormalization,
+        layers.BiasFreeBatchNormalization,
+        (2, 6, 5, 4),
+        (({"momentum": 1.0}, "momentum=1.0"), ({"epsilon": -1e-5}, "epsilon=-1e-05")),
+    ),
     Case(layers.ConvNeXtV2Block, layers.ConvNeXtV2Block, (2, 9, 8, 4), BLOCK_ERRORS),
     Case(models.ConvNeXtV1, lambda **kwargs: models.ConvNeXtV1(**{**SMALL, **kwargs}), (2, 32, 36, 3), MODEL_ERRORS),
     Case(models.ConvNeXtV2, lambda **kwargs: models.ConvNeXtV2(**{**SMALL, **kwargs}), (2, 32, 36, 3), MODEL_ERRORS),

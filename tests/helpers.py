@@ -19,6 +19,8 @@ def randomise(model, seed=0):
             values *= 1 / math.sqrt(math.prod(weight.shape[:-1]))
         else:
             values = 0.3 * values + (1 if "gamma" in weight.path or "scale" in weight.path else 0)
+        if "variance" in weight.path:
+            values = np.exp(values)
         weight.assign(values.astype("float32"))
     return model
 

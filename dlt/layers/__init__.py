@@ -1,5 +1,6 @@
 """Layers: what is computed. One public layer per file; each works on every Keras backend."""
 
+from dlt.layers.bias_free_batch_normalization import BiasFreeBatchNormalization
 from dlt.layers.convnext_v1_block import ConvNeXtV1Block
 from dlt.layers.convnext_v2_block import ConvNeXtV2Block
 from dlt.layers.global_response_normalization import GlobalResponseNormalization
@@ -7,6 +8,7 @@ from dlt.layers.layer_scale import LayerScale
 from dlt.layers.stochastic_depth import StochasticDepth
 
 __all__ = [
+    "BiasFreeBatchNormalization",
     "ConvNeXtV1Block",
     "ConvNeXtV2Block",
     "GlobalResponseNormalization",

@@ -7,6 +7,7 @@ import scipy.special
 from keras import ops
 
 from dlt.layers import (
+    BiasFreeBatchNormalization,
     ConvNeXtV1Block,
     ConvNeXtV2Block,
     GlobalResponseNormalization,
@@ -143,3 +144,35 @@ def test_kernels_get_the_regularizer_and_the_right_spread():
         assert abs(kernel.std() / (0.88 * 0.02) - 1) < 0.05
     assert not np.array_equal(kernels[1].ravel(), kernels[2].ravel())
     assert keras.regularizers.serialize(layer.kernel_regularizer) == layer.get_config()["kernel_regularizer"]
+
+
+class TestBiasFreeBatchNormalization:
+    def test_training_divides_by_the_batch_and_inference_by_the_average(self, rng):
+        x = (3 + 2 * rng.normal(size=(8, 5, 5, 3))).astype("float32")
+        layer = BiasFreeBatchNormalization(momentum=0.9, epsilon=1e-6)
+        variance = x.var((0, 1, 2))
+        y = ops.convert_to_numpy(layer(x, training=True))
+        np.testing.assert_allclose(y, x / np.sqrt(variance + 1e-6), rtol=1e-5)
+        average = 0.9 + 0.1 * variance
+        np.testing.assert_allclose(ops.convert_to_numpy(layer.moving_variance), average, rtol=1e-5)
+        np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), x / np.sqrt(average + 1e-6), rtol=1e-5)
+
+    def test_frozen_it_keeps_its_average(self, rng):
+        x = rng.normal(size=(8, 5, 5, 3)).astype("float32")
+        layer = BiasFreeBatchNormalization()
+        layer.trainable = False
+        np.testing.assert_array_equal(ops.convert_to_numpy(layer(x, training=True)), ops.convert_to_numpy(layer(x)))
+        np.testing.assert_array_equal(ops.convert_to_numpy(layer.moving_variance), np.ones(3, "float32"))
+
+    def test_keras_without_center_is_not_bias_free(self, rng):
+        x = rng.normal(size=(8, 5, 5, 3)).astype("float32")
+        ours, keras_own = BiasFreeBatchNormalization(), keras.layers.BatchNormalization(center=False)
+        for layer in (ours, keras_own):
+            layer(x + 2, training=True)
+        errors = [np.abs(ops.convert_to_numpy(layer(2 * x) - 2 * layer(x))).max() for layer in (ours, keras_own)]
+        assert errors[0] == 0
+        assert errors[1] > 0.01
+
+    def test_channels_must_be_known(self):
+        with pytest.raises(ValueError, match="a fixed number of channels"):
+            BiasFreeBatchNormalization()(keras.Input((8, None)))
