@@ -1,8 +1,10 @@
 """Measures: one property per file, `f(model, ...)` -> a small result with units, for any Keras model."""
 
 from dlt.measure.channel_diversity import channel_diversity
+from dlt.measure.homogeneity import homogeneity
+from dlt.measure.homogeneity_breakers import homogeneity_breakers
 from dlt.measure.latency import alternate, latency
 from dlt.measure.macs import macs
 from dlt.measure.parameters import parameters
 
-__all__ = ["alternate", "channel_diversity", "latency", "macs", "parameters"]
+__all__ = ["alternate", "channel_diversity", "homogeneity", "homogeneity_breakers", "latency", "macs", "parameters"]

@@ -45,7 +45,7 @@ def calls(model, input_shape=None):
     record = []
     with contextlib.ExitStack() as stack:
         for path, layer in list(sublayers(model)) or [(model.name, model)]:
-            stack.enter_context(listening(layer, path, record))
+            stack.enter_context(listening(layer, functools.partial(note, record, layer, path)))
         Run(model)(inputs)
     return record
 
@@ -77,20 +77,33 @@ def sublayers(layer, prefix="", seen=None):
             yield from sublayers(child, f"{prefix}{child.name}/", seen)
 
 
+def note(record, layer, path, args, kwargs, outputs):
+    """Add the `Call` of a layer to the record."""
+    record.append(Call(layer, path, shape_of(args[0] if args else None), shape_of(outputs)))
+
+
 @contextlib.contextmanager
-def listening(layer, path, record):
-    """While open, note every call of the layer; its own `call` is shadowed by an instance attribute."""
-    original = layer.call
+def listening(layer, hear):
+    """While open, every call of the layer goes on to `hear(args, kwargs, outputs)`."""
+    with calling(layer, layer.call) as original:
 
-    @functools.wraps(original)
-    def call(*args, **kwargs):
-        outputs = original(*args, **kwargs)
-        record.append(Call(layer, path, shape_of(args[0] if args else None), shape_of(outputs)))
-        return outputs
+        @functools.wraps(original)
+        def call(*args, **kwargs):
+            outputs = original(*args, **kwargs)
+            hear(args, kwargs, outputs)
+            return outputs
 
-    vars(layer)["call"] = call
-    try:
+        vars(layer)["call"] = call
         yield
+
+
+@contextlib.contextmanager
+def calling(layer, function):
+    """While open, the layer computes `function` in place of its own `call`, which an instance attribute shadows."""
+    original = layer.call
+    vars(layer)["call"] = function
+    try:
+        yield original
     finally:
         del vars(layer)["call"]
 
