@@ -6,5 +6,15 @@ from dlt.measure.homogeneity_breakers import homogeneity_breakers
 from dlt.measure.latency import alternate, latency
 from dlt.measure.macs import macs
 from dlt.measure.parameters import parameters
+from dlt.measure.translation_error import translation_error
 
-__all__ = ["alternate", "channel_diversity", "homogeneity", "homogeneity_breakers", "latency", "macs", "parameters"]
+__all__ = [
+    "alternate",
+    "channel_diversity",
+    "homogeneity",
+    "homogeneity_breakers",
+    "latency",
+    "macs",
+    "parameters",
+    "translation_error",
+]

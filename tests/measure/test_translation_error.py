@@ -1,0 +1,75 @@
+"""Networks that follow the picture exactly, ones that do so only at some shifts, and ones that do not."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from dlt.data import photos
+from dlt.measure import translation_error
+
+
+def photo():
+    return photos("astronaut")["astronaut"][None, :80, 100:180] / np.float32(255)
+
+
+def test_convolutions_follow_exactly():
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3), layers.ReLU(), layers.Conv2D(4, 5)])
+    result = translation_error(model, photo())
+    assert result.error < 1e-6
+    assert result.stride == 1
+
+
+def test_zero_padding_errs_at_the_border_only():
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 7, padding="same")])
+    assert translation_error(model, photo()).error > 0.01
+    assert translation_error(model, photo(), margin=3).error < 1e-6
+
+
+def test_a_stride_follows_its_multiples_only():
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 4, strides=4)])
+    result = translation_error(model, photo(), shifts=(1, 2, 3, 4, 8))
+    assert result.stride == 4
+    assert min(result.errors[:3]) > 0.01
+    assert max(result.errors[3:]) < 1e-6
+
+
+def test_a_class_should_not_change():
+    pooled = layers.GlobalAveragePooling2D()
+    flat = layers.Flatten()
+    constant = np.ones((1, 40, 40, 3), "float32")
+    assert translation_error(pooled, constant).error < 1e-6
+    result = translation_error(flat, photo())
+    assert result.stride is None
+    assert result.error > 0.1
+
+
+def test_it_says_no_to_a_layer_that_knows_the_place():
+    def where(x):
+        return x + ops.reshape(ops.arange(x.shape[1], dtype="float32"), (1, -1, 1, 1))
+
+    errors = translation_error(where, photo(), margin=10).errors
+    assert min(errors) > 0.01
+
+
+def test_a_known_value():
+    ramp = np.tile(np.arange(12, dtype="float32")[:, None, None], (1, 1, 12, 1))
+    result = translation_error(layers.GlobalMaxPooling2D(), ramp, shifts=(2,))
+    assert result.errors == (2 / 9,)  # windows of 10 rows: the largest value goes from 9 to 11
+
+
+def test_shows_itself():
+    result = translation_error(layers.ReLU(), photo(), shifts=(1, 3))
+    assert "output stride 1" in repr(result)
+    assert len(result.plot(other=result).axes[0].lines) == 2
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="shifts=0"):
+        translation_error(layers.ReLU(), photo(), shifts=(0,))
+    with pytest.raises(ValueError, match="too small to be moved"):
+        translation_error(layers.ReLU(), photo(), shifts=(80,))
+    with pytest.raises(ValueError, match="batches of images"):
+        translation_error(layers.ReLU(), photo()[0])
+    with pytest.raises(ValueError, match="Nothing is left to compare"):
+        translation_error(layers.ReLU(), photo(), margin=60)
