@@ -190,7 +190,7 @@ def scaled(nest, scale):
     def one(value):
         is_float = ops.is_tensor(value) or isinstance(value, np.ndarray)
         is_float = is_float and keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype))
-        return value * ops.cast(scale, value.dtype) if is_float else value
+        return ops.multiply(value, ops.cast(scale, value.dtype)) if is_float else value
 
     return keras.tree.map_structure(one, nest)
 
