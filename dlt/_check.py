@@ -36,6 +36,13 @@ def check_positive(name, value):
     fail(f"Invalid `{name}`.", "a finite number greater than 0", f"{name}={value!r}", "Pass a small positive number.")
 
 
+def check_not_negative(name, value):
+    """Return `value` as a float if it is finite and at least zero."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    fail(f"Invalid `{name}`.", "a finite number of at least 0", f"{name}={value!r}", "Pass 0 or a positive number.")
+
+
 def check_choice(name, value, choices):
     """Return `value` if it is one of `choices`."""
     if value in choices:

@@ -53,7 +53,7 @@ CASES = [
         layers.GlobalResponseNormalization,
         layers.GlobalResponseNormalization,
         (2, 6, 5, 4),
-        (({"epsilon": 0}, "epsilon=0"),),
+        (({"epsilon": -1}, "epsilon=-1"), ({"epsilon": "small"}, "epsilon='small'")),
     ),
     Case(
         layers.ConvNeXtV1Block,

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from dlt._check import check_images, check_positive
+from dlt._check import check_images, check_not_negative
 
 
 @keras.saving.register_keras_serializable(package="dlt")
@@ -18,16 +18,22 @@ class GlobalResponseNormalization(keras.layers.Layer):
     gamma and beta start at zero, so the layer starts as the identity. The sum of squares is taken in float32
     whatever the compute type: in float16 it overflows on maps of ordinary size.
 
+    beta and epsilon are constants in a world of ratios: with either, an image half as bright does not give a map half
+    as bright. `GlobalResponseNormalization(epsilon=0, use_bias=False)` has neither, and `f(a x) = a f(x)` holds for
+    all a > 0.
+
     Reference: Woo et al. 2023, "ConvNeXt V2" (https://arxiv.org/abs/2301.00808).
 
     Args:
-        epsilon: Positive float, keeps the division finite on an all-zero image.
+        epsilon: Float, at least 0, keeps the division finite on an all-zero image. With 0, such an image is not
+            divided at all.
+        use_bias: Boolean, whether beta is added.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: the same.
 
     Raises:
-        ValueError: If `epsilon` is not greater than 0, or the input is not a batch of images.
+        ValueError: If `epsilon` is negative, or the input is not a batch of images.
 
     >>> layer = GlobalResponseNormalization()
     >>> layer.build((None, 1, 1, 2))
@@ -37,20 +43,25 @@ class GlobalResponseNormalization(keras.layers.Layer):
     [[[[7.5, 1.5]]]]
     """
 
-    def __init__(self, epsilon=1e-6, **kwargs):
+    def __init__(self, epsilon=1e-6, use_bias=True, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = check_positive("epsilon", epsilon)
+        self.epsilon = check_not_negative("epsilon", epsilon)
+        self.use_bias = bool(use_bias)
 
     def build(self, input_shape):
         check_images("GlobalResponseNormalization", input_shape)
-        self.gamma = self.add_weight(name="gamma", shape=(input_shape[-1],), initializer="zeros")
-        self.beta = self.add_weight(name="beta", shape=(input_shape[-1],), initializer="zeros")
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="zeros")
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros") if self.use_bias else None
 
     def call(self, inputs):
-        squares = ops.square(ops.cast(inputs, "float32"))
-        response = ops.sqrt(ops.sum(squares, axis=(1, 2), keepdims=True))  # (B, 1, 1, C)
-        share = response / (ops.mean(response, axis=-1, keepdims=True) + self.epsilon)
-        return inputs * (1 + self.gamma * ops.cast(share, inputs.dtype)) + self.beta
+        energy = ops.sum(ops.square(ops.cast(inputs, "float32")), axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
+        silent = energy == 0  # a root has no slope at zero: without care, one silent channel makes every gradient NaN
+        response = ops.where(silent, 0.0, ops.sqrt(ops.where(silent, 1.0, energy)))
+        average = ops.mean(response, axis=-1, keepdims=True) + self.epsilon
+        share = response / ops.where(average > 0, average, 1.0)
+        outputs = inputs * (1 + self.gamma * ops.cast(share, inputs.dtype))
+        return outputs + self.beta if self.use_bias else outputs
 
     def compute_output_shape(self, input_shape):
         return input_shape

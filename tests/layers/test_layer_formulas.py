@@ -14,6 +14,7 @@ from dlt.layers import (
     LayerScale,
     StochasticDepth,
 )
+from dlt.measure import homogeneity
 from tests.helpers import randomise
 
 
@@ -176,3 +177,33 @@ class TestBiasFreeBatchNormalization:
     def test_channels_must_be_known(self):
         with pytest.raises(ValueError, match="a fixed number of channels"):
             BiasFreeBatchNormalization()(keras.Input((8, None)))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"epsilon": 0, "use_bias": False}])
+def test_grn_trains_with_a_silent_channel_and_a_black_image(arguments, rng):
+    layer, dense = GlobalResponseNormalization(**arguments), keras.layers.Dense(3, use_bias=False)
+    images = keras.Input((4, 4, 3))
+    model = keras.Model(images, layer(ops.relu(dense(images))))
+    randomise(layer)
+    dense.kernel.assign([[1, -1, 1]] * 3)  # the second channel is below zero for every image
+    x = rng.random(size=(2, 4, 4, 3)).astype("float32")
+    x[1] = 0
+    before = ops.convert_to_numpy(dense.kernel)
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, np.ones_like(x))
+    after = ops.convert_to_numpy(dense.kernel)
+    assert np.isfinite(after).all()
+    assert (after != before)[:, [0, 2]].all()
+
+
+def test_grn_without_epsilon_and_beta_keeps_the_scale(rng):
+    layer = GlobalResponseNormalization(epsilon=0, use_bias=False)
+    x = rng.normal(size=(2, 6, 5, 4)).astype("float32")
+    layer.build(x.shape)
+    randomise(layer)
+    assert [weight.name for weight in layer.weights] == ["gamma"]
+    assert homogeneity(layer, x, scales=(1e-8, 1e-3, 1e3, 1e8)).equivariance_error < 1e-6
+    official = GlobalResponseNormalization(use_bias=False)
+    official.build(x.shape)
+    randomise(official)
+    assert homogeneity(official, x, scales=(1e-8, 1e-3)).equivariance_error > 1e-3
