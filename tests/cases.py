@@ -3,14 +3,17 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
+
 from dlt import layers, models
+from tests.helpers import as_model
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
     cls: type
     make: Callable  # (**kwargs) -> a fresh layer or model
-    shape: tuple  # of a batch it takes
+    shape: tuple | list  # of a batch it takes, or of several
     bad: tuple  # of (arguments, words of the error): constructors that must raise
 
     @property
@@ -34,7 +37,29 @@ MODEL_ERRORS = (
     ({"input_shape": (32, 32, None)}, "fixed number of channels"),
     ({"input_shape": (7, 64, 3)}, "height and width of at least 8"),
 )
+UNEXT_ERRORS = (
+    ({"depth": 1}, "depth=1"),
+    ({"initial_filters": 0}, "initial_filters=0"),
+    ({"blocks_per_level": 1.5}, "blocks_per_level=1.5"),
+    ({"drop_path_rate": 1}, "drop_path_rate=1"),
+    ({"convnext_version": "v3"}, "one of 'v1', 'v2'"),
+    ({"normalization": "batch"}, "one of 'layer', 'bias_free_batch', None"),
+    ({"output_channels": -1}, "output_channels=-1"),
+    ({"input_shape": (32, 32)}, "fixed number of channels"),
+    ({"scale_equivariant": True, "use_bias": True}, "`use_bias` breaks the scale"),
+    ({"scale_equivariant": True, "normalization": "layer"}, "`normalization` breaks the scale"),
+    ({"scale_equivariant": True, "activation": "gelu"}, "`activation` breaks the scale"),
+    ({"scale_equivariant": True, "final_activation": "sigmoid"}, "`final_activation` breaks the scale"),
+)
 SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 8, 16, 16), "num_classes": 5, "input_shape": (None, None, 3)}
+SMALL_UNEXT = {"depth": 2, "initial_filters": 4, "blocks_per_level": 1, "input_shape": (None, None, 3)}
+
+
+def upsample_and_add(**kwargs):
+    """UpsampleLike uses the size of its second input alone; here its values count too, and get their gradients."""
+    layer = layers.UpsampleLike(**kwargs)
+    return as_model(lambda maps: keras.ops.add(layer(maps), maps[1]), [(2, 4, 3, 5), (2, 7, 6, 5)])
+
 
 CASES = [
     Case(
@@ -70,4 +95,21 @@ CASES = [
     Case(layers.ConvNeXtV2Block, layers.ConvNeXtV2Block, (2, 9, 8, 4), BLOCK_ERRORS),
     Case(models.ConvNeXtV1, lambda **kwargs: models.ConvNeXtV1(**{**SMALL, **kwargs}), (2, 32, 36, 3), MODEL_ERRORS),
     Case(models.ConvNeXtV2, lambda **kwargs: models.ConvNeXtV2(**{**SMALL, **kwargs}), (2, 32, 36, 3), MODEL_ERRORS),
+    Case(
+        layers.ConvUNextStem,
+        lambda **kwargs: layers.ConvUNextStem(**{"filters": 8, **kwargs}),
+        (2, 9, 8, 4),
+        (
+            ({"filters": 0}, "filters=0"),
+            ({"kernel_size": -7}, "kernel_size=-7"),
+            ({"normalization": "batch"}, "None"),
+        ),
+    ),
+    Case(layers.UpsampleLike, upsample_and_add, [(2, 4, 3, 5), (2, 7, 6, 5)], ()),
+    Case(
+        models.ConvUNextModel,
+        lambda **kwargs: models.ConvUNextModel(**{**SMALL_UNEXT, **kwargs}),
+        (2, 11, 6, 3),
+        UNEXT_ERRORS,
+    ),
 ]

@@ -4,6 +4,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -25,10 +26,21 @@ def randomise(model, seed=0):
     return model
 
 
-def as_model(layer, channels):
-    """Wrap a layer into a functional model on images of any size; a dense layer before it must get its gradients."""
-    images = keras.Input((None, None, channels))
-    return keras.Model(images, layer(keras.layers.Dense(channels, name="before")(images)))
+def as_model(layer, shape):
+    """Wrap a layer into a functional model on images of any size; a dense layer before it must get its gradients.
+
+    `shape` is that of a batch the layer takes, or a list of shapes if it takes several tensors.
+    """
+    images = [keras.Input((None, None, one[-1])) for one in several(shape)]
+    before = [layers.Dense(x.shape[-1], name=f"before_{i}")(x) for i, x in enumerate(images)]
+    if isinstance(shape, list):
+        return keras.Model(images, layer(before))
+    return keras.Model(images[0], layer(before[0]))
+
+
+def several(shape):
+    """Return a shape, or a list of shapes, as a list."""
+    return shape if isinstance(shape, list) else [shape]
 
 
 def shared(path):

@@ -3,15 +3,19 @@
 from dlt.layers.bias_free_batch_normalization import BiasFreeBatchNormalization
 from dlt.layers.convnext_v1_block import ConvNeXtV1Block
 from dlt.layers.convnext_v2_block import ConvNeXtV2Block
+from dlt.layers.convunext_stem import ConvUNextStem
 from dlt.layers.global_response_normalization import GlobalResponseNormalization
 from dlt.layers.layer_scale import LayerScale
 from dlt.layers.stochastic_depth import StochasticDepth
+from dlt.layers.upsample_like import UpsampleLike
 
 __all__ = [
     "BiasFreeBatchNormalization",
     "ConvNeXtV1Block",
     "ConvNeXtV2Block",
+    "ConvUNextStem",
     "GlobalResponseNormalization",
     "LayerScale",
     "StochasticDepth",
+    "UpsampleLike",
 ]

@@ -23,6 +23,10 @@ class ConvNeXtV1Block(ConvNeXtBlock):
         layer_scale: Positive float, what every LayerScale gamma starts as.
         drop_path_rate: Float in [0, 1), the probability that stochastic depth drops a sample's branch in training.
         kernel_regularizer: Optional Keras regularizer for the depthwise and dense kernels.
+        use_bias: Boolean, whether anything is added inside the branch, LayerNorm's beta included.
+        normalization: "layer", "bias_free_batch" (`BiasFreeBatchNormalization`), or None for none.
+        activation: Name of a Keras activation, or a function. Without bias, with a normalization other than "layer",
+            and with "relu" or "leaky_relu", the block keeps the scale: `f(a x) = a f(x)` at inference.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: the same.

@@ -21,6 +21,10 @@ class ConvNeXtV2Block(ConvNeXtBlock):
         kernel_size: Whole number, the side of the depthwise kernel.
         drop_path_rate: Float in [0, 1), the probability that stochastic depth drops a sample's branch in training.
         kernel_regularizer: Optional Keras regularizer for the depthwise and dense kernels.
+        use_bias: Boolean, whether anything is added inside the branch, LayerNorm's and GRN's beta included.
+        normalization: "layer", "bias_free_batch" (`BiasFreeBatchNormalization`), or None for none.
+        activation: Name of a Keras activation, or a function. Without bias, with a normalization other than "layer",
+            and with "relu" or "leaky_relu", the block keeps the scale: `f(a x) = a f(x)` at inference.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: the same.
@@ -34,4 +38,5 @@ class ConvNeXtV2Block(ConvNeXtBlock):
     """
 
     def before_projection(self):
-        return [GlobalResponseNormalization(dtype=self.dtype_policy, name="grn")]
+        epsilon = 1e-6 if self.normalization == "layer" else 0.0  # an added constant would break what the block keeps
+        return [GlobalResponseNormalization(epsilon, self.use_bias, dtype=self.dtype_policy, name="grn")]

@@ -2,5 +2,18 @@
 
 from dlt.models.convnext_v1 import ConvNeXtV1, create_convnext_v1
 from dlt.models.convnext_v2 import ConvNeXtV2, create_convnext_v2
+from dlt.models.convunext import (
+    ConvUNextModel,
+    create_convunext_variant,
+    create_inference_model_from_training_model,
+)
 
-__all__ = ["ConvNeXtV1", "ConvNeXtV2", "create_convnext_v1", "create_convnext_v2"]
+__all__ = [
+    "ConvNeXtV1",
+    "ConvNeXtV2",
+    "ConvUNextModel",
+    "create_convnext_v1",
+    "create_convnext_v2",
+    "create_convunext_variant",
+    "create_inference_model_from_training_model",
+]

@@ -1,0 +1,47 @@
+import keras
+from keras import ops
+
+from dlt._check import check_images, fail
+
+
+@keras.saving.register_keras_serializable(package="dlt")
+class UpsampleLike(keras.layers.Layer):
+    """Double the resolution of a map, bilinearly, and crop it to the size of another.
+
+    On the way down, a U-Net halves a map of 15 pixels to 8; on the way up, 8 pixels become 16. Cut to the size of the
+    map it is to meet, it fits, whatever the size of the image was.
+
+    Input: `[coarse, fine]`, shapes `(batch, ceil(height / 2), ceil(width / 2), channels)` and
+        `(batch, height, width, any)`. Of `fine` only the size is used.
+    Output shape: `(batch, height, width, channels)`.
+
+    Raises:
+        ValueError: If the inputs are not two batches of images, or twice `coarse` does not cover `fine`.
+
+    >>> coarse, fine = keras.ops.ones((1, 8, 5, 4)), keras.ops.ones((1, 15, 10, 7))
+    >>> tuple(UpsampleLike()([coarse, fine]).shape)
+    (1, 15, 10, 4)
+    """
+
+    def build(self, input_shape):
+        for shape in input_shape:
+            check_images("UpsampleLike", shape)
+        for coarse, fine in zip(input_shape[0][1:3], input_shape[1][1:3], strict=True):
+            if None not in (coarse, fine) and not fine <= 2 * coarse <= fine + 1:
+                fail(
+                    "UpsampleLike doubles the first map and crops it to the second.",
+                    "sides of the first that are half of the second's, rounded up",
+                    f"input_shape={[tuple(shape) for shape in input_shape]}",
+                    "Downsample by 2 with padding='same'.",
+                )
+
+    def call(self, inputs):
+        coarse, fine = inputs
+        _, height, width, _ = ops.shape(coarse)
+        doubled = ops.image.resize(coarse, (2 * height, 2 * width), "bilinear", data_format="channels_last")
+        _, height, width, _ = ops.shape(fine)
+        return doubled[:, :height, :width]
+
+    def compute_output_shape(self, input_shape):
+        coarse, fine = input_shape
+        return (coarse[0], *fine[1:3], coarse[-1])
