@@ -1,11 +1,9 @@
-import pathlib
-import zipfile
-
 import keras
 import numpy as np
 from PIL import Image
 
 from dlt._check import fail
+from dlt.data._download import open_folder
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -31,25 +29,8 @@ def cifar10(directory=None):
     if directory is None:
         (x_train, y_train), (x_test, y_test) = keras.datasets.cifar10.load_data()
         return (x_train, y_train[:, 0].astype("int64")), (x_test, y_test[:, 0].astype("int64"))
-    path = pathlib.Path(directory).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(
-            f"No CIFAR-10 images there. Expected a directory or .zip file with train/ and test/. Received: {path}. "
-            "Check the path, or pass None to download."
-        )
-    root = zipfile.Path(open_zip(path)) if path.is_file() else path
+    root = open_folder(directory, "a directory or .zip file with train/ and test/")
     return read_split(root / "train"), read_split(root / "test")
-
-
-def open_zip(path):
-    """Return an opened .zip file."""
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(
-            f"Cannot open the archive: {error}. Expected a whole .zip file. Received: {path} "
-            f"({path.stat().st_size:,} bytes). It may be cut off: download it again."
-        ) from error
 
 
 def read_split(folder):
