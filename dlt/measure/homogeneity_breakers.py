@@ -40,7 +40,11 @@ class Breaker:
 
 
 class Breakers(Table, tuple):
-    """A tuple of `Breaker`, in the order of the computation; empty for a scale-equivariant model."""
+    """A tuple of `Breaker`, in the order of the computation.
+
+    Empty: every part keeps the scale, and so does the model. Not empty: the model keeps it only if its parts make up
+    for each other, as where a layer of degree 0 feeds a gate. `homogeneity` of the whole model tells.
+    """
 
     def rows(self):
         """Return a row per breaker."""
