@@ -1,0 +1,132 @@
+"""Gradients with respect to the input, on every backend, with nothing but Keras.
+
+Keras has no common function for gradients, but every backend can train. So the input becomes a weight: an offset that
+starts at zero is added to the images, the number to differentiate is the loss, and one step of plain gradient descent
+with learning rate 1 leaves minus the gradient in the offset. It starts at zero so that no digit is lost: the step
+from a pixel of 0.5 would round a gradient of 1e-10 away.
+"""
+
+import contextlib
+import difflib
+
+import keras
+import numpy as np
+from keras import ops
+
+from dlt._check import fail
+from dlt.measure._trace import sublayers
+
+
+class WeightedSum(keras.Model):
+    """A model whose only weight is what is added to the images, and whose loss is a weighted sum of outputs."""
+
+    def __init__(self, run, images):
+        super().__init__(dtype="float32")
+        self._run = run  # a plain function, so that the weights inside are not this model's
+        self._images = ops.convert_to_tensor(images)
+        self.offset = self.add_weight(name="offset", shape=images.shape, initializer="zeros")
+        self.built = True
+
+    def call(self, batch):
+        return self._run(self._images + self.offset)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return ops.sum(ops.multiply(y, ops.cast(y_pred, "float32")))
+
+
+def input_gradient(model, images, weights, layer=None):
+    """Return the gradient of a weighted sum of a model's output with respect to its input.
+
+    For `s = sum(weights * model(images))`, taken over all axes, the result is `ds / dimages`. As images of a batch do
+    not influence each other, each image gets the gradient of its own part of the sum. With `weights` zero but for a
+    single 1 per image, the gradient is a row of the Jacobian. The model runs as it does at inference.
+
+    Args:
+        model: A built Keras model or layer of any kind.
+        images: Array of shape `(batch, height, width, channels)`, or whatever else the model takes.
+        weights: Array of the shape of the output.
+        layer: String, the path of a layer inside, as in `layer_output`; None takes the model's output.
+
+    Returns:
+        A float32 array of the shape of `images`.
+
+    >>> double = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Rescaling(2.0)])
+    >>> input_gradient(double, np.ones((1, 2, 2, 1)), np.ones((1, 2, 2, 1))).ravel().tolist()
+    [2.0, 2.0, 2.0, 2.0]
+    """
+    images, weights = (np.asarray(ops.convert_to_numpy(array), dtype="float32") for array in (images, weights))
+    trainer = WeightedSum(layer_output(model, layer), images)
+    trainer.compile(keras.optimizers.SGD(1.0), run_eagerly=True, jit_compile=False)
+    trainer.train_on_batch(np.zeros((len(images), 1), "float32"), weights)
+    return -ops.convert_to_numpy(trainer.offset)
+
+
+def layer_output(model, layer=None):
+    """Return a function from the input of a model to the output of one of its layers, as at inference.
+
+    Args:
+        model: A built Keras model or layer of any kind.
+        layer: String, the name of a layer; in nested models and composite layers its path, `"block/norm"`. None means
+            the model's own output. Of a layer that is called more than once, the first call counts.
+
+    Raises:
+        ValueError: If there is no such layer.
+    """
+    if layer is None:
+        return lambda images: model(images, training=False)
+    layers = dict(sublayers(model))
+    found = layers[check_layer(layer, layers)]
+
+    def run(images):
+        outputs = []
+        with recording(found, outputs):
+            model(images, training=False)
+        return outputs[0]
+
+    return run
+
+
+def random_weights(rng, count, output_shape, position):
+    """Return weights for `input_gradient` that pick one position of a map, its channels mixed at random.
+
+    Equal weights would not do: after a LayerNorm, the sum over channels is a constant. An output that is no map, such
+    as class scores, is mixed as a whole.
+    """
+    weights = np.zeros((count, *output_shape), "float32")
+    where = (slice(None), *(position or ()))
+    weights[where] = rng.normal(size=weights[where].shape)
+    return weights
+
+
+def middle(output_shape):
+    """Return the middle position of a map, as (row, column); None if the output is no map."""
+    return (output_shape[0] // 2, output_shape[1] // 2) if len(output_shape) == 3 else None
+
+
+def check_layer(layer, paths):
+    """Return `layer` if it is one of the paths."""
+    if layer not in paths:
+        near = difflib.get_close_matches(str(layer), list(paths), n=3, cutoff=0.0)
+        fail(
+            "There is no layer of this name.",
+            f"the path of a layer, as {', '.join(repr(path) for path in near)}",
+            f"layer={layer!r}",
+            "Layers inside others are named by their path, 'block/norm'.",
+        )
+    return layer
+
+
+@contextlib.contextmanager
+def recording(layer, outputs):
+    """While open, keep every output of the layer; its own `call` is shadowed by an instance attribute."""
+    original = layer.call
+
+    def call(*args, **kwargs):
+        outputs.append(original(*args, **kwargs))
+        return outputs[-1]
+
+    vars(layer)["call"] = call
+    try:
+        yield
+    finally:
+        del vars(layer)["call"]

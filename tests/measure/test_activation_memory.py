@@ -1,0 +1,102 @@
+"""Networks small enough to add up by hand."""
+
+import keras
+import pytest
+from keras import layers, ops
+
+from dlt.layers import ConvNeXtV2Block
+from dlt.measure import activation_memory
+
+MAP = 4 * 8 * 8  # bytes of one float32 channel of 8 x 8 pixels
+
+
+def chain(*widths):
+    convolutions = [layers.Conv2D(width, 1, name=f"conv_{i}") for i, width in enumerate(widths)]
+    return keras.Sequential([keras.Input((8, 8, 3)), *convolutions])
+
+
+def test_a_chain_frees_what_it_has_used():
+    memory = activation_memory(chain(16, 8, 4))
+    assert memory.per_layer == {"conv_0": 16 * MAP, "conv_1": 8 * MAP, "conv_2": 4 * MAP}
+    assert memory.total == (3 + 16 + 8 + 4) * MAP
+    assert (memory.peak, memory.peak_at) == ((16 + 8) * MAP, "conv_1")  # the input is gone by then
+
+
+def test_a_skip_connection_keeps_its_map():
+    images = keras.Input((8, 8, 3))
+    skipped = layers.Conv2D(16, 1, name="before")(images)
+    inside = layers.Conv2D(8, 1, name="second")(layers.Conv2D(8, 1, name="first")(skipped))
+    joined = layers.Concatenate(name="join")([inside, skipped])
+    memory = activation_memory(keras.Model(images, joined))
+    assert (memory.peak, memory.peak_at) == ((16 + 8 + 24) * MAP, "join")
+    plain = activation_memory(keras.Model(images, inside))
+    assert plain.peak == (16 + 8) * MAP
+
+
+def test_pooling_and_batch():
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.MaxPooling2D(2, name="pool")])
+    assert activation_memory(model, (8, 8, 3), batch_size=5).per_layer == {"pool": 5 * 3 * MAP // 4}
+
+
+def test_inside_blocks_and_nested_models():
+    nested = keras.Sequential([keras.Input((8, 8, 4)), ConvNeXtV2Block(name="block")], name="nested")
+    images = keras.Input((8, 8, 4))
+    memory = activation_memory(keras.Model(images, nested(images)))
+    assert memory.per_layer["nested/block/expand"] == 16 * MAP
+    assert memory.peak == (4 + 16 + 16) * MAP  # the block's input waits for the sum
+    assert activation_memory(nested).peak == memory.peak
+
+
+def test_mixed_precision_halves_the_maps():
+    keras.config.set_dtype_policy("mixed_float16")
+    memory = activation_memory(chain(16, 8))
+    assert memory.per_layer == {"conv_0": 8 * MAP, "conv_1": 4 * MAP}
+    assert memory.total == (3 + 8 + 4) * MAP  # the image itself came in float32
+
+
+def test_a_layer_alone_and_two_inputs():
+    assert activation_memory(layers.Conv2D(2, 1, name="alone"), (8, 8, 3)).per_layer == {"alone": 2 * MAP}
+    inputs = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    assert activation_memory(keras.Model(inputs, layers.Add()(inputs))).peak == 9 * MAP
+
+
+class Closed(layers.Layer):
+    """A layer that contains another, and whose call refuses symbolic tensors."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = layers.Conv2D(64, 1)
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+
+    def call(self, inputs):
+        return ops.convert_to_tensor(ops.convert_to_numpy(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+def test_what_cannot_be_followed_counts_as_one():
+    images = keras.Input((8, 8, 3))
+    model = keras.Model(images, Closed(name="closed")(images))
+    assert activation_memory(model).per_layer == {"closed": 3 * MAP}
+
+
+def test_it_leaves_the_model_as_it_was_and_shows_itself():
+    model = chain(16, 8)
+    nodes = [len(layer._inbound_nodes) for layer in model.layers]
+    memory = activation_memory(model)
+    assert [len(layer._inbound_nodes) for layer in model.layers] == nodes
+    assert "peak at inference (conv_1)" in repr(memory)
+    assert memory.plot().axes[0].get_ylabel() == "output in MiB"
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="batch_size=0"):
+        activation_memory(chain(4), batch_size=0)
+    with pytest.raises(ValueError, match="does not fix the shape"):
+        activation_memory(keras.Sequential([keras.Input((None, 8, 3)), layers.ReLU()]))
