@@ -26,7 +26,7 @@ serve: book
 
 # The contract on JAX and PyTorch, and parity with Hugging Face transformers, in environments of their own.
 # (How many parameters a size has does not depend on the backend.)
-portable := tests/test_contracts.py tests/layers tests/measure tests/training tests/models -k "not published_size"
+portable := tests/test_contracts.py tests/layers tests/measure tests/training tests/models -m "not slow" -k "not published_size"
 test-backends:
 	@tools/setup.sh .venv-jax requirements-jax.txt
 	@tools/setup.sh .venv-torch requirements-torch.txt

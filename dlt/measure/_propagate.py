@@ -6,10 +6,8 @@ import dataclasses
 import keras
 
 from dlt.measure._probe import probe
-from dlt.measure._rules import RULES, pointwise, split
+from dlt.measure._rules import RULES, split
 from dlt.measure._seen import blind, start
-
-ELEMENTWISE_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization)  # they do not run on symbolic tensors
 
 
 @dataclasses.dataclass
@@ -98,17 +96,23 @@ def visit(node, known, prefix, trace):
     """Return what the outputs of one operation see, each for height and for width."""
     operation, path = node.operation, prefix + node.operation.name
     args, kwargs, inputs = renewed(node.arguments.args, node.arguments.kwargs, known)
+    if not isinstance(operation, keras.Layer):
+        return by_rule_or_probe(operation, args, kwargs, inputs, path, trace)
     try:
-        if isinstance(operation, keras.Layer) and not isinstance(operation, ELEMENTWISE_LAYERS):
-            results = descend(operation, args, kwargs, inputs, path + "/", trace)
-        else:
-            results = by_rule(operation, args, kwargs, inputs)
+        results = descend(operation, args, kwargs, inputs, path + "/", trace)
+    except NotImplementedError:
+        results = by_rule_or_probe(operation, args, kwargs, inputs, path, trace)
+    trace.layers.setdefault(path, results[0])
+    return results
+
+
+def by_rule_or_probe(operation, args, kwargs, known, path, trace):
+    """Return what the outputs of an operation see, by its rule, or by trying where there is none."""
+    try:
+        return by_rule(operation, args, kwargs, known)
     except NotImplementedError:
         trace.probed.append(path)
-        results = probe(operation, args, kwargs, inputs)
-    if isinstance(operation, keras.Layer):
-        trace.layers.setdefault(path, results[0])
-    return results
+        return probe(operation, args, kwargs, known)
 
 
 def renewed(args, kwargs, seen):
@@ -127,8 +131,8 @@ def renewed(args, kwargs, seen):
 
 def by_rule(operation, args, kwargs, known):
     """Return what the outputs of an operation see, according to its rule."""
-    rule = pointwise if isinstance(operation, ELEMENTWISE_LAYERS) else RULES.get(type(operation).__name__)
-    if rule is None:
+    rule = RULES.get(type(operation).__name__)
+    if rule is None or not type(operation).__module__.startswith("keras."):
         raise NotImplementedError
     results = []
     for index, output in enumerate(keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))):

@@ -70,6 +70,11 @@ def convolution(op, shape, x, kernel, *more, taps=window_taps):
     return slide(op, shape, summed, kernel.shape[: len(shape) - 2], op.strides, op.dilation_rate, taps)
 
 
+def grouped(layer, shape, x):
+    """Conv2D as a layer, for the one case that Keras cannot trace: groups."""
+    return convolution(layer, shape, x, layer.kernel)
+
+
 def transposed(op, shape, x, kernel):
     """ConvTranspose: stamps that overlap."""
     return convolution(op, shape, x, kernel, taps=stamp_taps)
@@ -97,7 +102,8 @@ def resize(op, shape, x):
             weights = ops.image.resize(
                 identity, (shape[axis], 1), op.interpolation, op.antialias, data_format="channels_last"
             )
-            x = look_up(x, axis, taps_of(np.abs(ops.convert_to_numpy(weights)[0, :, 0, :]) > 1e-5))
+            used = np.abs(ops.convert_to_numpy(weights)[0, :, 0, :]) > 1e-5  # PyTorch has 1e-8 where 0 is meant
+            x = look_up(x, axis, taps_of(used))
     return dataclasses.replace(x, shape=tuple(shape))
 
 
@@ -213,9 +219,9 @@ def attention(op, shape, query, key, value, *more, **settings):
     return join([query, *(reduce(x, [1]) for x in (key, value))], shape)
 
 
-def pointwise(op, shape, *arguments):
+def pointwise(op, shape, *args, **kwargs):
     """Activations, sums, products: element by element; constants see nothing."""
-    return join([x for x in keras.tree.flatten(arguments) if isinstance(x, Seen)], shape)
+    return join([x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Seen)], shape)
 
 
 def unseen(op, shape, *arguments):
@@ -258,7 +264,9 @@ RULES = {
     **dict.fromkeys(("Conv", "SeparableConv"), convolution),
     **dict.fromkeys(("AveragePool", "MaxPool"), pooling),
     **dict.fromkeys(("ExpandDims", "Reshape", "Squeeze"), reshape),
+    **dict.fromkeys(("BatchNormalization", "Normalization", "Rescaling"), pointwise),  # layers that do not trace
     "Concatenate": concatenate,
+    "Conv2D": grouped,
     "ConvTranspose": transposed,
     "DepthwiseConv": depthwise,
     "DotProductAttention": attention,

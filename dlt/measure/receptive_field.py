@@ -123,15 +123,15 @@ def receptive_field(model, layer=None, input_shape=None):
     Args:
         model: A built Keras model with one input, `(batch, height, width, channels)`.
         layer: String, the name of a layer; inside others its path, `"block/norm"`. None means the model's output.
-        input_shape: Shape of the image without the batch. None takes the model's own; where that leaves sides open, or
-            the field does not fit in, larger ones are tried.
+        input_shape: Shape of the image without the batch. None takes the model's own, and tries larger ones where it
+            leaves sides open, or where its border cuts size, stride and offset short.
 
     Returns:
         A `ReceptiveField`.
 
     Raises:
-        ValueError: If there is no such layer, the model has several outputs or does not fix its input, or its `call`
-            cannot be read.
+        ValueError: If there is no such layer, the model has several outputs, the shape of its image is not known, or
+            its `call` cannot be read.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, strides=2, padding="same")])
@@ -158,7 +158,7 @@ def receptive_field(model, layer=None, input_shape=None):
         fail(
             f"{model.name} does not run on symbolic tensors of shape {own}.",
             "a model that computes with layers and keras.ops, and an image that is large enough",
-            str(problem),
+            " ".join(str(problem).split())[:300],
             "Pass another `input_shape`, or use measured_receptive_field.",
         )
     return field
