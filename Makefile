@@ -19,7 +19,7 @@ test: setup
 	@.venv/bin/ruff format --check .
 	@$(pytest) -n 2 --ignore=tests/site
 	@$(python) -m tools.book
-	@$(pytest) tests/site
+	@$(pytest) -n 2 tests/site
 
 serve: book
 	@$(python) -m http.server --bind localhost --directory build/site/_build/html 8000

@@ -6,7 +6,6 @@ with learning rate 1 leaves minus the gradient in the offset. It starts at zero 
 from a pixel of 0.5 would round a gradient of 1e-10 away.
 """
 
-import contextlib
 import difflib
 
 import keras
@@ -14,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from dlt._check import fail
-from dlt.measure._trace import sublayers
+from dlt.measure._trace import listening, sublayers
 
 
 class WeightedSum(keras.Model):
@@ -79,7 +78,7 @@ def layer_output(model, layer=None):
 
     def run(images):
         outputs = []
-        with recording(found, outputs):
+        with listening(found, lambda args, kwargs, output: outputs.append(output)):
             model(images, training=False)
         return outputs[0]
 
@@ -114,19 +113,3 @@ def check_layer(layer, paths):
             "Layers inside others are named by their path, 'block/norm'.",
         )
     return layer
-
-
-@contextlib.contextmanager
-def recording(layer, outputs):
-    """While open, keep every output of the layer; its own `call` is shadowed by an instance attribute."""
-    original = layer.call
-
-    def call(*args, **kwargs):
-        outputs.append(original(*args, **kwargs))
-        return outputs[-1]
-
-    vars(layer)["call"] = call
-    try:
-        yield
-    finally:
-        del vars(layer)["call"]

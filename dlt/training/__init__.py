@@ -1,7 +1,7 @@
 """Training: how much of it a machine can bear, and a start that tells what it runs on."""
 
 from dlt.training.deep_supervision import DeepSupervision, supervision_weights, target_pyramid
-from dlt.training.profile import choose_profile, profile_name
+from dlt.training.profile import choose_profile, profile_name, use_xla
 from dlt.training.start import start
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "start",
     "supervision_weights",
     "target_pyramid",
+    "use_xla",
 ]
