@@ -37,11 +37,20 @@ class UpsampleLike(keras.layers.Layer):
 
     def call(self, inputs):
         coarse, fine = inputs
-        _, height, width, _ = ops.shape(coarse)
-        doubled = ops.image.resize(coarse, (2 * height, 2 * width), "bilinear", data_format="channels_last")
+        # Bilinear doubling is nearest doubling and then, twice, the mean of 2 x 2 neighbours. `ops.image.resize` would
+        # do, but Keras 3.15 compares its size with 0, which fails in a TensorFlow graph where the size is not known.
+        x = edged(ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2))
+        for _ in range(2):
+            x = ops.average_pool(x, 2, strides=1, padding="valid", data_format="channels_last")
         _, height, width, _ = ops.shape(fine)
-        return doubled[:, :height, :width]
+        return x[:, :height, :width]
 
     def compute_output_shape(self, input_shape):
         coarse, fine = input_shape
         return (coarse[0], *fine[1:3], coarse[-1])
+
+
+def edged(x):
+    """Return maps with a copy of their border pixels around them."""
+    x = ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
+    return ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)

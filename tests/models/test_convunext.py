@@ -64,6 +64,14 @@ def test_any_size(sides):
     assert fixed.predict(photo(*sides), verbose=0).shape == (1, *sides, 1)
 
 
+def test_images_of_many_sizes_one_after_the_other():
+    """After the second size, TensorFlow traces a graph that does not know the sides."""
+    model = ConvUNextModel(**SMALL)
+    for sides in [(12, 9), (7, 16), (1, 5), (20, 20)]:
+        found = model.predict_on_batch(photo(*sides))
+        np.testing.assert_allclose(found, ops.convert_to_numpy(model(photo(*sides))), atol=1e-5)
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("normalization", [None, "bias_free_batch"])
 def test_scale_equivariant_is_exact_before_and_after_training(version, normalization):
@@ -153,6 +161,14 @@ def test_xla_gives_the_same():
     expected = ops.convert_to_numpy(model(x))
     model.compile(jit_compile=True)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (2, 1), (5, 7)])
+def test_upsampling_is_bilinear(sides):
+    coarse, fine = photo(*sides, channels=3), photo(*(2 * side for side in sides), channels=1)
+    expected = ops.image.resize(coarse, fine.shape[1:3], "bilinear", data_format="channels_last")
+    found = ops.convert_to_numpy(UpsampleLike()([coarse, fine]))
+    np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-6)
 
 
 def test_upsampling_refuses_maps_that_do_not_belong_together():
