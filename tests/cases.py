@@ -112,4 +112,14 @@ CASES = [
         (2, 11, 6, 3),
         UNEXT_ERRORS,
     ),
+    Case(
+        models.UNet,
+        lambda **kwargs: models.UNet(**{"depth": 2, "initial_filters": 4, **kwargs}),
+        (2, 11, 6, 3),
+        (
+            ({"depth": 0}, "depth=0"),
+            ({"initial_filters": 1.5}, "initial_filters=1.5"),
+            ({"input_shape": (8, 8)}, "fixed"),
+        ),
+    ),
 ]

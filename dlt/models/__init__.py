@@ -7,13 +7,17 @@ from dlt.models.convunext import (
     create_convunext_variant,
     create_inference_model_from_training_model,
 )
+from dlt.models.convunext_denoiser import create_convunext_denoiser
+from dlt.models.unet import UNet
 
 __all__ = [
     "ConvNeXtV1",
     "ConvNeXtV2",
     "ConvUNextModel",
+    "UNet",
     "create_convnext_v1",
     "create_convnext_v2",
+    "create_convunext_denoiser",
     "create_convunext_variant",
     "create_inference_model_from_training_model",
 ]

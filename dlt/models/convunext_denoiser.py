@@ -1,0 +1,67 @@
+import importlib.resources
+
+import keras
+
+from dlt._check import fail
+from dlt.convert import load_weights
+from dlt.models.convunext import ConvUNextModel
+
+DESIGN = {"depth": 3, "initial_filters": 16, "blocks_per_level": 1, "convnext_version": "v1", "drop_path_rate": 0.0}
+SHIPPED = ("sigma_55", "sigma_10")  # the largest noise of the training; each bias-free and with biases
+
+
+def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwargs):
+    """Return a blind denoiser: noisy images in, clean images of the same size out, whatever the noise level.
+
+    A small ConvUNext estimates the noise, and the estimate is subtracted: `f(x) = x - net(x)`. Nobody tells it how
+    noisy the image is. Without biases it keeps the scale, `f(a x) = a f(x)` for all a > 0, and therefore goes on
+    working at noise levels that it was never trained on.
+
+    Reference: Mohan et al. 2020, "Robust and interpretable blind image denoising via bias-free convolutional neural
+    networks" (https://arxiv.org/abs/1906.05478).
+
+    Args:
+        channels: Whole number, 1 for grey images and 3 for colour.
+        pretrained: None for random weights. True or "sigma_55" for the weights that come with this package, trained on
+            grey photographs with noise of 0 to 55 grey levels (of 255); "sigma_10" for those trained on 0 to 10.
+            Otherwise the path of a `.keras` or `.weights.h5` file.
+        use_bias: Boolean. True adds biases everywhere and gives up the scale: the twin to compare with. It too has
+            weights of both kinds.
+        **kwargs: Any other argument of `ConvUNextModel`; it overrides the design, which is small enough for a CPU.
+
+    Returns:
+        A functional Keras model, float images of shape `(batch, height, width, channels)` in and out, with black 0
+        and white 1. Any height and width will do.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an argument is out of range, breaks the scale, or the weights do not fit.
+
+    >>> denoiser = create_convunext_denoiser()
+    >>> tuple(denoiser(keras.ops.zeros((1, 21, 14, 1))).shape)
+    (1, 21, 14, 1)
+    """
+    scale = {"use_bias": True, "normalization": None, "activation": "relu"} if use_bias else {"scale_equivariant": True}
+    network = ConvUNextModel(**{"name": "noise", "input_shape": (None, None, channels), **DESIGN, **scale, **kwargs})
+    images = keras.Input(network.input_shape[1:], name="images")
+    head = network.get_layer("output_0").kernel
+    head.assign(keras.ops.zeros_like(head))  # a newborn denoiser subtracts nothing, and learns faster for it
+    clean = keras.layers.Subtract(name="clean")([images, network(images)])
+    model = keras.Model(images, clean, name="convunext_denoiser")
+    if pretrained is True or pretrained in SHIPPED:
+        load_weights(model, shipped("sigma_55" if pretrained is True else pretrained, channels, use_bias))
+    elif pretrained:
+        load_weights(model, pretrained)
+    return model
+
+
+def shipped(name, channels, use_bias):
+    """Return the path of the weights in the package."""
+    if channels != 1:
+        fail(
+            "There are weights for grey images only.",
+            "channels=1",
+            f"channels={channels}",
+            "Use channels=1 on each channel alone, or pretrained=None and train it.",
+        )
+    return importlib.resources.files("dlt") / "assets" / f"denoiser_{name}{'_biased' if use_bias else ''}.weights.h5"
