@@ -39,7 +39,7 @@ class UpsampleLike(keras.layers.Layer):
         coarse, fine = inputs
         # Bilinear doubling is nearest doubling and then, twice, the mean of 2 x 2 neighbours. `ops.image.resize` would
         # do, but Keras 3.15 compares its size with 0, which fails in a TensorFlow graph where the size is not known.
-        x = edged(ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2))
+        x = edged(doubled(doubled(coarse, axis=1), axis=2))
         for _ in range(2):
             x = ops.average_pool(x, 2, strides=1, padding="valid", data_format="channels_last")
         _, height, width, _ = ops.shape(fine)
@@ -48,6 +48,14 @@ class UpsampleLike(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         coarse, fine = input_shape
         return (coarse[0], *fine[1:3], coarse[-1])
+
+
+def doubled(x, axis):
+    """Return maps with every row or column twice. (`ops.repeat` is not traced by PyTorch without numbers.)"""
+    shape = list(ops.shape(x))
+    shape[axis] *= 2
+    x = ops.expand_dims(x, axis + 1)
+    return ops.reshape(ops.concatenate([x, x], axis=axis + 1), shape)
 
 
 def edged(x):

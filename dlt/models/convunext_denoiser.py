@@ -23,10 +23,10 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     Args:
         channels: Whole number, 1 for grey images and 3 for colour.
         pretrained: None for random weights. True or "sigma_55" for the weights that come with this package, trained on
-            grey photographs with noise of 0 to 55 grey levels (of 255).
-            Otherwise the path of a `.keras` or `.weights.h5` file.
+            grey photographs with noise of 0 to 55 grey levels (of 255). Otherwise the path of a `.keras` or
+            `.weights.h5` file.
         use_bias: Boolean. True adds biases everywhere and gives up the scale: the twin to compare with. It too has
-            weights of both kinds.
+            weights.
         **kwargs: Any other argument of `ConvUNextModel`; it overrides the design, which is small enough for a CPU.
 
     Returns:
