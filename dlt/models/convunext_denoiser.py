@@ -45,7 +45,7 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     network = ConvUNextModel(**{"name": "noise", "input_shape": (None, None, channels), **DESIGN, **scale, **kwargs})
     images = keras.Input(network.input_shape[1:], name="images")
     head = network.get_layer("output_0").kernel
-    head.assign(keras.ops.zeros_like(head))  # a newborn denoiser subtracts nothing, and learns faster for it
+    head.assign(keras.ops.zeros(head.shape))  # a newborn denoiser subtracts nothing, and learns faster for it
     clean = keras.layers.Subtract(name="clean")([images, network(images)])
     model = keras.Model(images, clean, name="convunext_denoiser")
     if pretrained is True or pretrained in SHIPPED:
