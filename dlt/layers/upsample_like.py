@@ -37,11 +37,11 @@ class UpsampleLike(keras.layers.Layer):
 
     def call(self, inputs):
         coarse, fine = inputs
-        # Bilinear doubling is nearest doubling and then, twice, the mean of 2 x 2 neighbours. `ops.image.resize` would
-        # do, but Keras 3.15 compares its size with 0, which fails in a TensorFlow graph where the size is not known.
-        x = edged(doubled(doubled(coarse, axis=1), axis=2))
-        for _ in range(2):
-            x = ops.average_pool(x, 2, strides=1, padding="valid", data_format="channels_last")
+        _, height, width, _ = ops.shape(coarse)
+        if isinstance(height, int) and isinstance(width, int):
+            x = ops.image.resize(coarse, (2 * height, 2 * width), "bilinear", data_format="channels_last")
+        else:
+            x = bilinear(coarse)
         _, height, width, _ = ops.shape(fine)
         return x[:, :height, :width]
 
@@ -50,15 +50,15 @@ class UpsampleLike(keras.layers.Layer):
         return (coarse[0], *fine[1:3], coarse[-1])
 
 
-def doubled(x, axis):
-    """Return maps with every row or column twice. (`ops.repeat` is not traced by PyTorch without numbers.)"""
-    shape = list(ops.shape(x))
-    shape[axis] *= 2
-    x = ops.expand_dims(x, axis + 1)
-    return ops.reshape(ops.concatenate([x, x], axis=axis + 1), shape)
+def bilinear(x):
+    """Return maps of twice the size, in a TensorFlow graph that does not know their sides.
 
-
-def edged(x):
-    """Return maps with a copy of their border pixels around them."""
+    There, `ops.image.resize` of Keras 3.15 fails: it compares the size with 0. Bilinear doubling is nearest doubling
+    and then, twice, the mean of 2 x 2 neighbours, with a copy of the border pixels around.
+    """
+    x = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
     x = ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
-    return ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
+    x = ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
+    for _ in range(2):
+        x = ops.average_pool(x, 2, strides=1, padding="valid", data_format="channels_last")
+    return x

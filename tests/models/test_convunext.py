@@ -9,6 +9,7 @@ import pytest
 from keras import layers, ops
 
 from dlt.layers import ConvUNextStem, UpsampleLike
+from dlt.layers.upsample_like import bilinear
 from dlt.measure import homogeneity, homogeneity_breakers, macs, parameters
 from dlt.models import ConvUNextModel, create_convunext_variant, create_inference_model_from_training_model
 from tests.helpers import randomise
@@ -169,6 +170,7 @@ def test_upsampling_is_bilinear(sides):
     expected = ops.image.resize(coarse, fine.shape[1:3], "bilinear", data_format="channels_last")
     found = ops.convert_to_numpy(UpsampleLike()([coarse, fine]))
     np.testing.assert_allclose(found, ops.convert_to_numpy(expected), atol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(bilinear(ops.convert_to_tensor(coarse))), found, atol=1e-6)
 
 
 def test_upsampling_refuses_maps_that_do_not_belong_together():
