@@ -41,7 +41,7 @@ def train(images, sigma, steps, batch_size, patch, seed, use_bias, rate, loss, d
     model = dlt.models.create_convunext_denoiser(use_bias=use_bias, dtype=dtype, **network)
     if start:
         model.load_weights(f"{start}.weights.h5")
-    per_epoch = min(500, steps)
+    per_epoch = min(1000, steps)
     noise = {"sigma": (0, sigma), "size": patch, "batch_size": batch_size}
     data = dlt.data.NoisyPatches(images[HELD_OUT:], steps=per_epoch, seed=seed, workers=1, **noise)
     held_out = dlt.data.NoisyPatches(images[:HELD_OUT], steps=VALIDATION, seed=seed + 1, **noise)

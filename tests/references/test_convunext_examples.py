@@ -84,7 +84,5 @@ def test_examples(tmp_path, monkeypatch):
             continue
         exec(compile(runnable(code), f"example {number}", "exec"), names)
         keras.config.set_dtype_policy("float32")
-    shapes = [output.shape[1:3] for output in names["outputs"]] if isinstance(names["outputs"], list) else []
-    assert not shapes  # the last `outputs` is that of a deployed network
     assert names["deploy_model"]("production_model.keras", np.zeros((2, 256, 256, 3), "float32"))
     assert {path.name for path in tmp_path.iterdir()} >= {"model.keras", "model_tf.keras", "production_model.keras"}
