@@ -4,6 +4,7 @@ import keras
 
 from dlt._check import fail
 from dlt.convert import load_weights
+from dlt.layers import ConvNeXtV1Block
 from dlt.models.convunext import ConvUNextModel
 
 DESIGN = {"depth": 3, "initial_filters": 16, "blocks_per_level": 1, "convnext_version": "v1", "drop_path_rate": 0.0}
@@ -46,6 +47,7 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     images = keras.Input(network.input_shape[1:], name="images")
     head = network.get_layer("output_0").kernel
     head.assign(keras.ops.zeros(head.shape))  # a newborn denoiser subtracts nothing, and learns faster for it
+    wake(network)
     clean = keras.layers.Subtract(name="clean")([images, network(images)])
     model = keras.Model(images, clean, name="convunext_denoiser")
     if pretrained is True or pretrained in SHIPPED:
@@ -53,6 +55,26 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     elif pretrained:
         load_weights(model, pretrained)
     return model
+
+
+def wake(network, gamma=0.1):
+    """Start the blocks awake: kernels that keep the size of the signal, and a LayerScale one can notice.
+
+    ConvNeXt starts its branches at a millionth, which LayerNorm makes up for. Nothing is normalized here: blocks that
+    start so faint get next to no gradient, and sleep through thousands of steps.
+    """
+    for block in network.layers:
+        if isinstance(block, ConvNeXtV1Block):
+            weights = {layer.name: layer for layer in block.branch}
+            start(weights["depthwise"].kernel, 1 / block.kernel_size**2)
+            start(weights["expand"].kernel, 2 / weights["expand"].kernel.shape[0])  # ReLU drops half of it
+            start(weights["project"].kernel, 1 / weights["project"].kernel.shape[0])
+            weights["layer_scale"].gamma.assign(keras.ops.full(weights["layer_scale"].gamma.shape, gamma))
+
+
+def start(kernel, variance):
+    """Fill a kernel with normal random numbers of this variance."""
+    kernel.assign(keras.initializers.RandomNormal(stddev=variance**0.5)(kernel.shape, kernel.dtype))
 
 
 def shipped(name, channels, use_bias):

@@ -52,6 +52,17 @@ def test_the_twin_differs_in_its_biases_only():
     assert len(shapes[1]) > len(shapes[0])
 
 
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_newborn_blocks_are_awake(use_bias):
+    """What a block adds is a few percent of its input, not a billionth as in the bare network."""
+    x = np.random.default_rng(0).normal(size=(2, 24, 24, 4)).astype("float32")
+    bare = ConvUNextModel((None, None, 1), convnext_version="v1", blocks_per_level=1, drop_path_rate=0.0, **TINY)
+    blocks = [network.get_layer("encoder_0_block_0") for network in (small(use_bias=use_bias).get_layer("noise"), bare)]
+    awake, asleep = (np.std(ops.convert_to_numpy(block(x)) - x) / np.std(x) for block in blocks)
+    assert 0.01 < awake < 0.5
+    assert asleep < 1e-6
+
+
 def test_weights_go_through_a_file(tmp_path):
     model = randomise(small())
     model.save_weights(tmp_path / "denoiser.weights.h5")
