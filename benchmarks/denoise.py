@@ -22,6 +22,8 @@ CLASSICAL_SIGMAS = (15, 25, 50, 100)
 NETWORKS = {  # name: arguments of create_convunext_denoiser
     "[0, 55], bias-free": {"pretrained": "sigma_55"},
     "[0, 55], with bias": {"pretrained": "sigma_55", "use_bias": True},
+    "[0, 10], bias-free": {"pretrained": "sigma_10"},
+    "[0, 10], with bias": {"pretrained": "sigma_10", "use_bias": True},
 }
 TV_WEIGHTS = (0.6, 0.8, 1.0, 1.2)  # times sigma; the best for each image is taken
 NOTE = (

@@ -8,7 +8,7 @@ from dlt.layers import ConvNeXtV1Block
 from dlt.models.convunext import ConvUNextModel
 
 DESIGN = {"depth": 3, "initial_filters": 16, "blocks_per_level": 1, "convnext_version": "v1", "drop_path_rate": 0.0}
-SHIPPED = ("sigma_55",)  # the largest noise of the training; each bias-free and with biases
+SHIPPED = ("sigma_10", "sigma_55")  # the largest noise of the training; each bias-free and with biases
 
 
 def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwargs):
@@ -24,8 +24,8 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     Args:
         channels: Whole number, 1 for grey images and 3 for colour.
         pretrained: None for random weights. True or "sigma_55" for the weights that come with this package, trained on
-            grey photographs with noise of 0 to 55 grey levels (of 255). Otherwise the path of a `.keras` or
-            `.weights.h5` file.
+            grey photographs with noise of 0 to 55 grey levels (of 255); "sigma_10" for those that saw only noise of 0
+            to 10. Otherwise the path of a `.keras` or `.weights.h5` file.
         use_bias: Boolean. True adds biases everywhere and gives up the scale: the twin to compare with. It too has
             weights.
         **kwargs: Any other argument of `ConvUNextModel`; it overrides the design, which is small enough for a CPU.
