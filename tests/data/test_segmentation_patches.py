@@ -1,0 +1,57 @@
+"""Patches and their masks come from the same place, and the same seed gives the same batches."""
+
+import keras
+import numpy as np
+import pytest
+
+from dlt.data import JointAugmentation, SegmentationPatches, cells
+
+
+def pictures():
+    """Return two images of different sizes whose masks follow from their values, 1 to 3 and 5 to 7."""
+    masks = [np.arange(40 * 60).reshape(40, 60, 1) % 3 + 1, np.arange(50 * 50).reshape(50, 50, 1) % 3 + 5]
+    return [(mask / 10).astype("float32") for mask in masks], [mask.astype("uint8") for mask in masks]
+
+
+def test_image_and_mask_are_of_the_same_place_and_both_images_come():
+    x, y = SegmentationPatches(*pictures(), size=16, batch_size=64)[0]
+    assert (x.shape, y.shape, x.dtype, y.dtype) == ((64, 16, 16, 1), (64, 16, 16, 1), np.float32, np.uint8)
+    np.testing.assert_array_equal(np.rint(10 * x), y)
+    from_first = (y <= 3).all(axis=(1, 2, 3))
+    assert 16 < from_first.sum() < 48
+    assert len({patch.tobytes() for patch in x}) > 3
+
+
+def test_batches_depend_on_seed_epoch_and_index_alone():
+    images, masks = cells(4, 64)
+    first, second = (
+        SegmentationPatches(images, masks, size=32, augmentation=JointAugmentation(), seed=3) for _ in range(2)
+    )
+    expected = [first[i] for i in range(3)]
+    for i in (2, 0, 1):  # in any order
+        for one, other in zip(second[i], expected[i], strict=True):
+            np.testing.assert_array_equal(one, other)
+    second.on_epoch_end()
+    assert (second[0][0] != expected[0][0]).any()
+    assert (SegmentationPatches(images, masks, size=32, seed=4)[0][0] != expected[0][0]).any()
+
+
+def test_a_model_trains_on_it():
+    images, masks = cells(8, 64)
+    model = keras.Sequential(
+        [keras.Input((None, None, 1)), keras.layers.Conv2D(1, 5, activation="sigmoid", padding="same")]
+    )
+    model.compile("adam", "binary_crossentropy", jit_compile=False)
+    data = SegmentationPatches(images, masks, size=32, steps=5, augmentation=JointAugmentation())
+    history = model.fit(data, epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_bad_arguments():
+    images, masks = pictures()
+    with pytest.raises(ValueError, match="Images and masks do not fit"):
+        SegmentationPatches(images, masks[::-1])
+    with pytest.raises(ValueError, match="at least 45"):
+        SegmentationPatches(images, masks, size=45)
+    with pytest.raises(ValueError, match="steps=0"):
+        SegmentationPatches(images, masks, size=16, steps=0)

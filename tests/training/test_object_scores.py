@@ -1,0 +1,72 @@
+"""Objects found, missed and invented, where each is known."""
+
+import numpy as np
+import pytest
+
+from dlt.data import borders, cells
+from dlt.training import ObjectScores, object_scores, objects
+
+
+def test_the_truth_is_found_whatever_the_numbers(rng):
+    _, labels = cells(1, 96, labels=True)
+    truth = labels[0]
+    count = int(truth.max())
+    assert object_scores(truth, truth) == ObjectScores(count, 0, 0)
+    names = np.append(0, rng.permutation(count) + 100)  # other numbers, with gaps
+    assert object_scores(truth, names[truth], iou=0.9) == ObjectScores(count, 0, 0)
+
+
+def test_missed_invented_merged_split_and_shrunk():
+    truth = np.zeros((10, 30), int)
+    truth[2:8, 2:8], truth[2:8, 9:15] = 1, 2  # two squares, one pixel apart
+    nothing = np.zeros_like(truth)
+    assert object_scores(truth, nothing) == ObjectScores(0, 2, 0)
+    assert object_scores(nothing, truth) == ObjectScores(0, 0, 2)
+    merged = nothing.copy()
+    merged[2:8, 2:15] = 1  # better than 0.9 in Dice, and no object is right
+    assert object_scores(truth, merged) == ObjectScores(0, 2, 1)
+    split = truth.copy()
+    split[2:5, 2:8] = 3  # half of the first: IoU is 0.5, and not above it
+    assert object_scores(truth, split) == ObjectScores(1, 1, 2)
+    shrunk = nothing.copy()
+    shrunk[2:7, 2:8] = 1  # 30 of 36 pixels
+    assert object_scores(truth, shrunk, iou=0.83) == ObjectScores(1, 1, 0)
+    assert object_scores(truth, shrunk, iou=0.84) == ObjectScores(0, 2, 1)
+
+
+def test_scores_add_up():
+    total = ObjectScores(3, 1, 2) + ObjectScores(1, 1, 0)
+    assert total == ObjectScores(4, 2, 2)
+    assert total.average_precision == 4 / 8
+    assert total.f1 == 8 / 12
+    assert ObjectScores().f1 == ObjectScores().average_precision == 1
+
+
+def test_objects_are_the_connected_parts_without_dirt():
+    mask = np.zeros((8, 8, 1))
+    mask[:3, :3], mask[3, 3], mask[5:, 5:] = 0.9, 0.6, 0.51
+    assert objects(mask).max() == 3
+    found = objects(mask, min_area=2)
+    assert (found.shape, found.dtype, found.max()) == ((8, 8, 1), np.int32, 2)
+    assert found[3, 3] == 0
+    assert objects(mask, threshold=0.7).max() == 1
+    assert objects(np.zeros((4, 4, 1))).max() == 0
+
+
+def test_borders_keep_touching_cells_apart():
+    _, labels = cells(10, 96, labels=True)
+    for truth in labels:
+        merged, apart = ((objects(mask, min_area=8)) for mask in (truth > 0, (truth > 0) & ~borders(truth)))
+        assert object_scores(truth, apart).found >= object_scores(truth, merged).found
+    total = [
+        sum((object_scores(t, objects(m, min_area=8)) for t, m in zip(labels, masks, strict=True)), ObjectScores())
+        for masks in ([t > 0 for t in labels], [(t > 0) & ~borders(t) for t in labels])
+    ]
+    assert total[0].average_precision < 0.7 < total[1].average_precision
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"matches are unique.*iou=0\.3"):
+        object_scores(np.zeros((2, 2), int), np.zeros((2, 2), int), iou=0.3)
+    with pytest.raises(ValueError, match=r"\(2, 2\), \(2, 3\)"):
+        object_scores(np.zeros((2, 2), int), np.zeros((2, 3), int))

@@ -1,0 +1,73 @@
+"""BCE + Dice and the Dice coefficient, against Keras's own parts and by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from dlt.training import BinaryCrossentropyDice, DiceCoefficient, dice_coefficient
+
+
+@pytest.fixture
+def pair(rng):
+    truth = (rng.random((3, 8, 9, 1)) < (0.1, 0.5, 0.9)[0]).astype("float32")
+    return truth, rng.random((3, 8, 9, 1)).astype("float32")
+
+
+@pytest.mark.parametrize("axis", [None, (1, 2, 3)])
+@pytest.mark.parametrize("weight", [0, 0.5, 0.9])
+def test_it_is_the_weighted_sum_of_keras_losses(pair, weight, axis):
+    loss = float(BinaryCrossentropyDice(weight, axis)(*pair))
+    crossentropy, dice = (
+        float(one(*pair)) for one in (keras.losses.BinaryCrossentropy(), keras.losses.Dice(axis=axis))
+    )
+    assert loss == pytest.approx((1 - weight) * crossentropy + weight * dice, rel=1e-5)
+
+
+def test_it_is_zero_for_the_truth_and_takes_whole_numbers():
+    masks = np.zeros((2, 4, 4, 1), "uint8")
+    masks[:, :2] = 1
+    assert float(BinaryCrossentropyDice()(masks, masks.astype("float32"))) == pytest.approx(0, abs=1e-5)
+
+
+def test_an_empty_image_costs_a_whole_dice_of_its_own_but_not_of_the_batch():
+    """The reason why the batch is pooled by default."""
+    masks = np.zeros((2, 4, 4, 1), "float32")
+    masks[0, :2] = 1
+    assert float(keras.losses.Dice(axis=(1, 2, 3))(masks, masks)) == pytest.approx(0.5, abs=1e-4)
+    assert float(BinaryCrossentropyDice(0.5, axis=(1, 2, 3))(masks, masks)) == pytest.approx(0.25, abs=1e-4)
+    assert float(BinaryCrossentropyDice(0.5)(masks, masks)) == pytest.approx(0, abs=1e-4)
+
+
+def test_loss_and_metric_survive_saving(tmp_path, pair):
+    model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1, activation="sigmoid")])
+    model.compile("sgd", BinaryCrossentropyDice(0.3, (1, 2, 3)), metrics=[DiceCoefficient(0.4)], jit_compile=False)
+    expected = model.evaluate(pair[1], pair[0], verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.loss.get_config() == model.loss.get_config()
+    np.testing.assert_allclose(again.evaluate(pair[1], pair[0], verbose=0), expected, rtol=1e-5)
+
+
+def test_dice_by_hand():
+    truth, answer = np.zeros((2, 4, 4, 4, 1), "float32")
+    truth[0, 0, :4], answer[0, 0, :3], answer[0, 1, 0] = 1, 0.9, 0.6  # 4 and 4 pixels, 3 in common
+    truth[1, :2] = 1  # nothing found
+    answer[2, 0, 0] = 0.51  # something invented
+    found = keras.ops.convert_to_numpy(dice_coefficient(truth, answer))
+    np.testing.assert_allclose(found, [0.75, 0, 0, 1])  # the last: nothing there, nothing found
+    assert float(dice_coefficient(truth, answer, threshold=0.7)[0]) == pytest.approx(6 / 7)
+
+
+def test_the_metric_is_the_mean_over_images(pair):
+    metric = DiceCoefficient()
+    for i in range(3):
+        metric.update_state(pair[0][i : i + 1], pair[1][i : i + 1])
+    assert float(metric.result()) == pytest.approx(float(keras.ops.mean(dice_coefficient(*pair))))
+    a, b = pair[0] > 0, pair[1] > 0.5
+    expected = [2 * (a[i] & b[i]).sum() / (a[i].sum() + b[i].sum()) for i in range(3)]
+    assert float(metric.result()) == pytest.approx(np.mean(expected))
+
+
+def test_bad_weight():
+    with pytest.raises(ValueError, match=r"Invalid `dice`.*dice=1.*keras\.losses\.Dice"):
+        BinaryCrossentropyDice(1)
