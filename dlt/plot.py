@@ -73,7 +73,7 @@ def images(pictures, columns=4, side=2.4, cmap="gray", limits=None):
 
 
 def curves(lines, x=None, xlabel="", ylabel="", log="", size=None):
-    """Draw lines over a common axis.
+    """Draw lines over a common axis, with a dot for each value where there are up to 60.
 
     Args:
         lines: Dict, label -> sequence of values.
@@ -85,7 +85,11 @@ def curves(lines, x=None, xlabel="", ylabel="", log="", size=None):
     """
     with figure(size=size or (6.5, 3.6)) as (fig, ax):
         for label, values in lines.items():
-            ax.plot(range(1, len(values) + 1) if x is None else x, values, marker="o", markersize=4, label=label)
+            at = np.arange(1, len(values) + 1) if x is None else np.asarray(x)
+            marker = "o" if len(at) <= 60 else ""  # beyond, the dots would hide the line
+            ax.plot(at, values, marker=marker, markersize=4, label=label)
+            if at.dtype.kind == "i":
+                ax.locator_params(axis="x", integer=True)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         if "x" in log:
             ax.set_xscale("log")
@@ -96,19 +100,25 @@ def curves(lines, x=None, xlabel="", ylabel="", log="", size=None):
     return fig
 
 
-def bars(values, xlabel="", form="{:,.2f}", size=None):
+def bars(values, xlabel="", form="{:,.2f}", log=False, size=None):
     """Draw labelled horizontal bars, first on top, each with its number.
 
     Args:
-        values: Dict, label -> number.
+        values: Dict, label -> number; an empty one draws a bar "none" of length 0.
         xlabel: String, with the unit.
         form: Format string of the numbers.
+        log: Whether the axis is logarithmic; then every number has to be above zero.
         size: `(width, height)` in inches.
     """
+    values = values or {"none": 0}
     with figure(size=size or (6.5, 0.8 + 0.38 * len(values))) as (fig, ax):
-        drawn = ax.barh(list(values), list(values.values()), color=COLOURS[0])
+        drawn = ax.barh(list(values), list(values.values()), color=COLOURS[0], log=log)
         ax.bar_label(drawn, [form.format(value) for value in values.values()], padding=4)
         ax.margins(x=0.15)
+        if log:  # a bar has no zero to start from: it starts at least one power of ten below the shortest
+            ax.set_xlim(left=10 ** (math.floor(math.log10(min(values.values()))) - 1))
+        elif not any(values.values()):
+            ax.set_xlim(0, 1)
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)
         ax.set_xlabel(xlabel)

@@ -36,11 +36,35 @@ def test_curves():
     check(fig)
 
 
+def test_curves_over_whole_numbers_have_whole_ticks_and_long_ones_no_dots():
+    (ax,) = plot.curves({"a": [1, 2, 3]}, x=range(3), xlabel="level", ylabel="share (%)").axes
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+    assert ax.lines[0].get_marker() == "o"
+    (ax,) = plot.curves({"a": [0.5] * 61}, xlabel="step", ylabel="loss").axes
+    assert ax.lines[0].get_marker() == ""
+    (ax,) = plot.curves({"a": [1, 2, 3]}, x=[1, 10, 100], log="x").axes
+    assert ax.get_xscale() == "log"
+
+
 def test_bars():
     fig = plot.bars({"dense": 10.0, "depthwise": 1.5}, xlabel="GMAC")
     assert {text.get_text() for text in fig.axes[0].texts} == {"10.00", "1.50"}
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["dense", "depthwise"]
     check(fig)
+
+
+def test_bars_over_powers_of_ten():
+    fig = plot.bars({"norm": 9.9e-1, "epsilon": 3e-7}, xlabel="error", form="{:.1e}", log=True)
+    assert fig.axes[0].get_xscale() == "log"
+    assert {text.get_text() for text in fig.axes[0].texts} == {"9.9e-01", "3.0e-07"}
+    check(fig)
+
+
+def test_bars_of_nothing():
+    for values in ({}, {"none": 0}):
+        (ax,) = plot.bars(values, xlabel="parameters").axes
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["none"]
+        assert ax.get_xlim() == (0, 1)
 
 
 def test_style_stays_inside():

@@ -17,11 +17,34 @@ def as_text(rows):
 
 
 def as_html(rows):
-    """Return rows of cells as an HTML table; the first row is the header."""
+    """Return rows of cells as an HTML table; the first row is the header, columns of numbers go to the right.
+
+    Each cell brings its own margins: notebooks, Colab and web pages all have different ones, or none.
+    """
     head, *body = [[html.escape(str(cell)) for cell in row] for row in rows]
-    lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body]
-    header = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    return f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    numeric = [all(cell[:1] in "-0123456789" for cell in column) for column in zip(*body, strict=True)]
+    sides = ["right" if right and i else "left" for i, right in enumerate(numeric or [False] * len(head))]
+
+    def line(row, tag):
+        cells = zip(row, sides, strict=True)
+        return "".join(f'<{tag} style="padding:.2em .8em;text-align:{side}">{c}</{tag[:2]}>' for c, side in cells)
+
+    lines = "".join(f"<tr>{line(row, 'td')}</tr>" for row in body)
+    return f"<table><thead><tr>{line(head, 'th scope=col')}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def largest(counts, most=12):
+    """Return the largest of some counts, in their own order, and as a last entry the sum of the others.
+
+    >>> largest({"stem": 1, "wide": 9, "norm": 2, "head": 8}, most=3)
+    {'wide': 9, 'head': 8, '2 others': 3}
+    """
+    counts = {name: count for name, count in counts.items() if count}
+    if len(counts) <= most:
+        return counts
+    kept = sorted(counts, key=counts.get)[1 - most :]
+    rest = sum(count for name, count in counts.items() if name not in kept)
+    return {name: count for name, count in counts.items() if name in kept} | {f"{len(counts) - most + 1} others": rest}
 
 
 class Table:

@@ -19,12 +19,14 @@ class ChannelDiversity(Table):
         dead: Float in [0, 1], the share of channels whose root mean square over an image is below 1 % of that of
             the image's strongest channel.
         channels: Whole number of channels.
+        similarity: Array of shape `(channels, channels)`, the mean over images of `cos ** 2` of each pair.
     """
 
     distance: float
     independent: float
     dead: float
     channels: int
+    similarity: np.ndarray = dataclasses.field(compare=False)
 
     def rows(self):
         """Return one row with the four numbers."""
@@ -32,6 +34,19 @@ class ChannelDiversity(Table):
             ("cosine distance", "independent channels", "dead channels", "channels"),
             (f"{self.distance:.3f}", f"{self.independent:.1f}", f"{100 * self.dead:.1f} %", self.channels),
         ]
+
+    def plot(self):
+        """Draw how alike the channels are, each with each: bright for copies, dark for channels of their own."""
+        from dlt.plot import figure  # matplotlib is slow to import, and only figures need it
+
+        with figure(size=(5, 4.2)) as (fig, ax):
+            picture = ax.imshow(self.similarity, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+            title = f"{self.independent:.1f} of {self.channels} channels independent"
+            ax.set(xlabel="channel", ylabel="channel", title=title)
+            ax.locator_params(integer=True)
+            ax.grid(visible=False)
+            fig.colorbar(picture, ax=ax, label="similarity (squared cosine)")
+        return fig
 
 
 def channel_diversity(maps):
@@ -61,11 +76,13 @@ def channel_diversity(maps):
     lengths = np.sqrt(np.sum(vectors**2, axis=1, keepdims=True))  # (B, 1, C)
     vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     cosines = np.swapaxes(vectors, 1, 2) @ vectors  # (B, C, C)
-    squares = np.mean(cosines**2, axis=(1, 2))
+    similarity = cosines**2
+    squares = np.mean(similarity, axis=(1, 2))
     alive = squares > 0
     return ChannelDiversity(
         distance=float(np.mean((1 - cosines) / 2)),
         independent=float(np.mean(1 / squares[alive])) if alive.any() else 0.0,
         dead=float(np.mean(lengths < 0.01 * lengths.max(-1, keepdims=True))),
         channels=maps.shape[-1],
+        similarity=similarity.mean(axis=0),
     )

@@ -58,8 +58,7 @@ class EffectiveReceptiveField(Table):
         """Return a figure of the influence, in powers of ten below the strongest pixel, with the 95 % circle."""
         from dlt.plot import figure
 
-        with np.errstate(divide="ignore"):
-            decades = np.log10(self.influence / self.influence.max())
+        decades = np.log10(np.maximum(self.influence / self.influence.max(), 1e-4))  # no influence: the darkest
         turn = np.linspace(0, 2 * np.pi, 100)
         with figure(size=(5, 4.2)) as (fig, ax):
             picture = ax.imshow(decades, cmap="magma", vmin=-4, vmax=0)

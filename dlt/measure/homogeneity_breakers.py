@@ -51,6 +51,18 @@ class Breakers(Table, tuple):
         header = ("layer", "kind", "why", "degree alone", "error alone")
         return [header, *((b.path, b.kind, b.reason, f"{b.degree:.2f}", f"{b.error:.1e}") for b in self)]
 
+    def plot(self):
+        """Draw the largest error of each kind of breaker; errors outside of [1e-9, 1e3] are drawn at the ends."""
+        from dlt.plot import bars  # matplotlib is slow to import, and only figures need it
+
+        if not self:
+            return bars({"every part keeps the scale": 0}, xlabel="largest equivariance error alone")
+        errors = {}
+        for breaker in self:
+            errors.setdefault(breaker.kind, []).append(breaker.error)
+        drawn = {f"{kind} ({len(found)} x)": min(max(*found, 1e-9), 1e3) for kind, found in errors.items()}
+        return bars(drawn, xlabel="largest equivariance error alone", form="{:.1e}", log=True)
+
 
 @dataclasses.dataclass
 class Visit:
@@ -152,8 +164,9 @@ def judge(each, scales):
     with randomised_zeros(each.part):
         reference, replies = probe(each, 1.0)
         result = verdict(reference, [probe(each, a, replies)[0] for a in scales], scales)
-    reason = read(each.part)
-    if result.equivariance_error <= TOLERANCE and not reason:
+    keeps = result.equivariance_error <= TOLERANCE
+    reason = read(each.part, activates=not (keeps and each.children))  # a child may well apply the activation
+    if keeps and not reason:
         return None
     reason = reason or explain(result)
     return Breaker(each.path, type(each.part).__name__, reason, result.degree, result.equivariance_error)
@@ -213,13 +226,16 @@ def randomised_zeros(part):
             weight.assign(np.zeros(weight.shape, "float32"))
 
 
-def read(part):
-    """Return why a part breaks degree 1 as far as its class and weights tell, "" if they do not."""
+def read(part, activates=True):
+    """Return why a part breaks degree 1 as far as its class and weights tell, "" if they do not.
+
+    With `activates` False it is known not to apply the activation that it names.
+    """
     inside = {id(weight) for child in children_of(part) for weight in getattr(child, "weights", [])}
     own = [weight for weight in getattr(part, "weights", []) if id(weight) not in inside]
     reasons = [f"additive weight: {weight.name}" for weight in own if weight.name in ADDED]
     activation = getattr(getattr(part, "activation", None), "__name__", None)
-    if activation and activation not in HOMOGENEOUS:
+    if activates and activation and activation not in HOMOGENEOUS:
         reasons.append(f"activation: {activation}")
     if isinstance(part, FORGETFUL):
         reasons.append("forgets the scale: divides by the size of its input")

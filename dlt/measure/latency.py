@@ -21,12 +21,12 @@ class Latency(Table):
 
     @property
     def median(self):
-        """Return the median, in seconds: one slow run does not move it."""
+        """Return the median in seconds, which one slow run does not move."""
         return statistics.median(self.seconds)
 
     @property
     def spread(self):
-        """Return the distance between the quartiles, in seconds: what half of the runs differ by."""
+        """Return the distance between the quartiles in seconds, which is what half of the runs differ by."""
         first, _, third = statistics.quantiles(self.seconds, n=4)
         return third - first
 
@@ -36,6 +36,30 @@ class Latency(Table):
             ("median", "spread", "runs"),
             (f"{self.median * 1e3:.2f} ms", f"{self.spread * 1e3:.2f} ms", len(self.seconds)),
         ]
+
+    def plot(self, **others):
+        """Draw the time of every run in the order measured; `others`, label -> `Latency`, are drawn beside it."""
+        from dlt.plot import curves  # matplotlib is slow to import, and only figures need it
+
+        lines = {"model": self, **others}
+        lines = {label: [seconds * 1e3 for seconds in line.seconds] for label, line in lines.items()}
+        return curves(lines, xlabel="run", ylabel="time per run (ms)")
+
+
+class Latencies(Table, dict):
+    """A dict, name -> `Latency`, of runs that took turns."""
+
+    def rows(self):
+        """Return a row per name: median, spread and number of runs."""
+        rows = [(name, *result.rows()[1]) for name, result in self.items()]
+        return [("name", "median", "spread", "runs"), *rows]
+
+    def plot(self):
+        """Draw the medians."""
+        from dlt.plot import bars  # matplotlib is slow to import, and only figures need it
+
+        medians = {name: result.median * 1e3 for name, result in self.items()}
+        return bars(medians, xlabel="median time per run (ms)", form="{:.3g}")
 
 
 def latency(model, input_shape=None, batch_size=1, repeats=20, warmup=3):
@@ -71,7 +95,7 @@ def alternate(runs, repeats=20, warmup=3):
         warmup: Whole number of runs of each before them, which compile and fill caches.
 
     Returns:
-        Dict, name -> `Latency`.
+        A `Latencies`: a dict, name -> `Latency`, that prints as a table.
 
     Raises:
         ValueError: If a number is out of range.
@@ -90,4 +114,4 @@ def alternate(runs, repeats=20, warmup=3):
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
-    return {name: Latency(tuple(times)) for name, times in seconds.items()}
+    return Latencies({name: Latency(tuple(times)) for name, times in seconds.items()})

@@ -28,7 +28,7 @@ class LocalFilters(Table):
 
     @property
     def error(self):
-        """Return how far the sums are from the outputs: the norm of the difference over that of the outputs."""
+        """Return how far the sums are from the outputs, the norm of the difference over that of the outputs."""
         return float(np.linalg.norm(np.subtract(self.sums, self.outputs)) / np.linalg.norm(self.outputs))
 
     def rows(self):

@@ -3,7 +3,7 @@ import math
 
 from keras import layers
 
-from dlt.measure._table import Table
+from dlt.measure._table import Table, largest
 from dlt.measure._trace import calls
 
 DENSE = (
@@ -39,15 +39,27 @@ class Macs(Table):
         """Return the total in GMAC, 10^9 multiply-adds."""
         return self.total / 1e9
 
-    def rows(self):
-        """Return a row per top-level layer, the total, and what was not counted."""
+    @property
+    def per_top_layer(self):
+        """Return a dict, name of a top-level layer -> the multiply-adds of all that is inside."""
         top = {}
         for path, count in self.per_layer.items():
             name = path.partition("/")[0]
             top[name] = top.get(name, 0) + count
-        rows = [(name, f"{count / 1e6:,.3f}") for name, count in top.items()]
+        return top
+
+    def rows(self):
+        """Return a row per top-level layer, the total, and what was not counted."""
+        rows = [(name, f"{count / 1e6:,.3f}") for name, count in self.per_top_layer.items()]
         missing = [(path, "not counted") for path in self.uncounted]
         return [("layer", "million multiply-adds"), *rows, *missing, ("total", f"{self.total / 1e6:,.3f}")]
+
+    def plot(self):
+        """Draw the multiply-adds of every top-level layer; of many, the largest, and the others as one bar."""
+        from dlt.plot import bars  # matplotlib is slow to import, and only figures need it
+
+        millions = {name: count / 1e6 for name, count in largest(self.per_top_layer).items()}
+        return bars(millions, xlabel="million multiply-adds", form="{:,.3f}")
 
 
 def macs(model, input_shape=None):

@@ -1,7 +1,7 @@
 import dataclasses
 import math
 
-from dlt.measure._table import Table
+from dlt.measure._table import Table, largest
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -27,6 +27,12 @@ class Parameters(Table):
         """Return a row per layer that has parameters, and the total."""
         layers = [(name, f"{count:,}") for name, count in self.per_layer.items() if count]
         return [("layer", "parameters"), *layers, ("total", f"{self.total:,}")]
+
+    def plot(self):
+        """Draw the parameters of every top-level layer; of many, the largest, and the others as one bar."""
+        from dlt.plot import bars  # matplotlib is slow to import, and only figures need it
+
+        return bars(largest(self.per_layer), xlabel="parameters", form="{:,}")
 
 
 def parameters(model):

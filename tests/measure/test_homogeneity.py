@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
 
-from dlt.layers import BiasFreeBatchNormalization, GlobalResponseNormalization
+from dlt.layers import BiasFreeBatchNormalization, ConvNeXtV1Block, GlobalResponseNormalization
 from dlt.measure import homogeneity, homogeneity_breakers
 
 KEEP = {  # maker of a layer on maps of 4 channels that keeps the scale
@@ -147,6 +147,13 @@ def test_inside_nested_models_and_unknown_layers():
     assert (first.path, first.kind) == ("nested/odd", "Compressed")
     assert abs(first.degree - 0.5) < 1e-3  # inner is not accused, and odd is judged alone
     assert second.kind == "Exp"
+
+
+def test_a_block_is_not_accused_of_what_its_child_does():
+    block = ConvNeXtV1Block(activation="gelu", use_bias=False, normalization=None, name="block")
+    (found,) = homogeneity_breakers(keras.Sequential([keras.Input((8, 8, 4)), block]))
+    assert found.path.startswith("block/")
+    assert found.reason == "activation: gelu"
 
 
 def test_zero_biases_are_found_and_left_as_they_were():
