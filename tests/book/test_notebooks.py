@@ -11,6 +11,7 @@ from tests.helpers import ROOT
 
 CHAPTERS = sorted((ROOT / "book").glob("[0-9]*/*.ipynb"))
 SOLUTIONS = sorted((ROOT / "book" / "solutions").glob("*.ipynb"))
+APPENDIX = sorted((ROOT / "book" / "appendix").glob("*.ipynb"))
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]["url"]
 SETUP = f"""import sys
 
@@ -22,7 +23,9 @@ dlt.training.start(seed="""
 MYST = re.compile(r"^(:::|```)\{|\{(cite|ref|numref|term|doc|eq|math)[:\w]*\}`", flags=re.MULTILINE)
 FIGURE = re.compile(r"(^|\s)(fig|dlt\.plot\.\w+\(.*\)|\w+\.plot\(.*\))$", flags=re.DOTALL)
 
-each_notebook = pytest.mark.parametrize("path", CHAPTERS + SOLUTIONS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+each_notebook = pytest.mark.parametrize(
+    "path", CHAPTERS + SOLUTIONS + APPENDIX, ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 
 
@@ -45,8 +48,8 @@ def test_there_are_chapters_and_each_has_solutions():
 
 def test_every_notebook_is_in_the_table_of_contents():
     toc = (ROOT / "_toc.yml").read_text(encoding="utf8")
-    listed = re.findall(r"file: (book/(?:\d|solutions)\S*)", toc)
-    assert sorted(listed) == sorted(str(p.relative_to(ROOT).with_suffix("")) for p in CHAPTERS + SOLUTIONS)
+    listed = re.findall(r"file: (book/(?:\d|solutions|appendix/claims)\S*)", toc)
+    assert sorted(listed) == sorted(str(p.relative_to(ROOT).with_suffix("")) for p in CHAPTERS + SOLUTIONS + APPENDIX)
 
 
 @each_notebook
@@ -59,7 +62,9 @@ def test_stored_without_outputs(path):
 @each_notebook
 def test_begins_with_a_title_and_the_setup(path):
     first, second = nbformat.read(path, as_version=4).cells[:2]
-    assert first.source.startswith(f"# {path.name[:2]} · ") or (path in SOLUTIONS and first.source.startswith("# "))
+    assert first.source.startswith(f"# {path.name[:2]} · ") or (
+        path in SOLUTIONS + APPENDIX and first.source.startswith("# ")
+    )
     assert second.source.startswith(SETUP), "the setup cell is the same in every notebook, but for its seed"
 
 

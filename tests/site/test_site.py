@@ -17,8 +17,10 @@ from tests.site.conftest import HTML
 
 pytestmark = pytest.mark.site
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-PAGES = [f"{TOC['root']}.html", *(f"{c['file']}.html" for part in TOC["parts"] for c in part["chapters"])]
-CHAPTERS = [name for name in PAGES if re.match(r"book/(\d|solutions)", name)]
+ENTRIES = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
+FILES = [page["file"] for entry in ENTRIES for page in (entry, *entry.get("sections", ()))]
+PAGES = [f"{name}.html" for name in (TOC["root"], *FILES)]
+CHAPTERS = [name for name in PAGES if re.match(r"book/(\d|solutions|appendix/claims)", name)]
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]
 
 each_page = pytest.mark.parametrize("name", PAGES)
