@@ -15,6 +15,9 @@ class Case:
     make: Callable  # (**kwargs) -> a fresh layer or model
     shape: tuple | list  # of a batch it takes, or of several
     bad: tuple  # of (arguments, words of the error): constructors that must raise
+    still: str = (
+        "$^"  # pattern of weights whose gradient is zero on paper: a batch normalization takes away what they add
+    )
 
     @property
     def name(self):
@@ -51,6 +54,8 @@ UNEXT_ERRORS = (
     ({"scale_equivariant": True, "activation": "gelu"}, "`activation` breaks the scale"),
     ({"scale_equivariant": True, "final_activation": "sigmoid"}, "`final_activation` breaks the scale"),
 )
+# In ACC-UNet, convolutions with a bias stand before batch normalizations, some with sums or 1x1 convolutions between.
+CONSTANT = r"(before_\d|expand|depthwise|project|conv|up_\d)/bias$|block(_\d)?/sum_norm/beta$|respath_\d/out_norm/beta$"
 SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 8, 16, 16), "num_classes": 5, "input_shape": (None, None, 3)}
 SMALL_UNEXT = {"depth": 2, "initial_filters": 4, "blocks_per_level": 1, "input_shape": (None, None, 3)}
 
@@ -59,6 +64,17 @@ def upsample_and_add(**kwargs):
     """UpsampleLike uses the size of its second input alone; here its values count too, and get their gradients."""
     layer = layers.UpsampleLike(**kwargs)
     return as_model(lambda maps: keras.ops.add(layer(maps), maps[1]), [(2, 4, 3, 5), (2, 7, 6, 5)])
+
+
+def compile_and_join(**kwargs):
+    """MLFCLayer gives a list of maps; here they are brought to one size and joined."""
+    layer = layers.MLFCLayer(**{"channels_list": [3, 5], **kwargs})
+
+    def joined(maps):
+        fine, coarse = layer(maps)
+        return keras.layers.Concatenate()([fine, keras.layers.UpSampling2D(2)(coarse)])
+
+    return as_model(joined, [(2, 8, 6, 3), (2, 4, 3, 5)])
 
 
 CASES = [
@@ -104,6 +120,66 @@ CASES = [
             ({"kernel_size": -7}, "kernel_size=-7"),
             ({"normalization": "batch"}, "None"),
         ),
+    ),
+    Case(
+        layers.SqueezeExcitation,
+        layers.SqueezeExcitation,
+        (2, 6, 5, 16),
+        (({"reduction": 0}, "reduction=0"), ({"reduction": 0.5}, "reduction=0.5")),
+    ),
+    Case(
+        layers.HANCLayer,
+        lambda **kwargs: layers.HANCLayer(**{"filters": 5, "k": 3, **kwargs}),
+        (2, 8, 12, 4),
+        (({"filters": 0}, "filters=0"), ({"k": 0}, "k=0")),
+        still=CONSTANT,
+    ),
+    Case(
+        layers.HANCBlock,
+        lambda **kwargs: layers.HANCBlock(**{"filters": 8, "input_channels": 4, "k": 2, **kwargs}),
+        (2, 6, 8, 4),
+        (
+            ({"filters": 1.5}, "filters=1.5"),
+            ({"input_channels": 0}, "input_channels=0"),
+            ({"k": -1}, "k=-1"),
+            ({"expansion": 0}, "expansion=0"),
+        ),
+        still=CONSTANT,
+    ),
+    Case(
+        layers.ResPath,
+        lambda **kwargs: layers.ResPath(**{"num_blocks": 2, **kwargs}),
+        (2, 7, 6, 8),
+        (({"num_blocks": 0}, "num_blocks=0"),),
+        still=r"_conv/bias$",
+    ),
+    Case(
+        layers.MLFCLayer,
+        compile_and_join,
+        [(2, 8, 6, 3), (2, 4, 3, 5)],
+        (
+            ({"channels_list": [8]}, "at least two levels"),
+            ({"channels_list": [8, 0]}, "channels_list=0"),
+            ({"num_iterations": 0}, "num_iterations=0"),
+        ),
+        still=CONSTANT,
+    ),
+    Case(
+        models.AccUNet,
+        lambda **kwargs: models.AccUNet(
+            **{"base_filters": 4, "mlfc_iterations": 1, "expansion": 3, "final_activation": "linear", **kwargs}
+        ),
+        (2, 32, 16, 3),
+        (
+            ({"input_channels": 0}, "input_channels=0"),
+            ({"num_classes": 0}, "num_classes=0"),
+            ({"base_filters": -8}, "base_filters=-8"),
+            ({"mlfc_iterations": -1}, "mlfc_iterations=-1"),
+            ({"expansion": 0}, "expansion=0"),
+            ({"input_shape": (32, 32, 3)}, "height and width of the images"),
+            ({"input_shape": (40, 32)}, "nearest that work: 32 or 48 and 32"),
+        ),
+        still=CONSTANT,
     ),
     Case(layers.UpsampleLike, upsample_and_add, [(2, 4, 3, 5), (2, 7, 6, 5)], ()),
     Case(

@@ -1,5 +1,7 @@
 """Every public layer and model keeps every promise, on the backend that Keras runs on."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -59,7 +61,8 @@ def test_training_changes_every_weight(case):
     model.compile(keras.optimizers.SGD(1.0), "mse")
     model.fit(x, target, epochs=1, verbose=0)
     for weight, old in zip(model.trainable_weights, before, strict=True):
-        assert np.any(ops.convert_to_numpy(weight) != old), f"no gradient reached {weight.path}"
+        moved = np.any(ops.convert_to_numpy(weight) != old)
+        assert moved or re.search(case.still, weight.path), f"no gradient reached {weight.path}"
 
 
 @each_case

@@ -3,14 +3,15 @@ import logging
 
 from dlt._check import fail
 from dlt.convert._read import read
-from dlt.convert._tables import recognise, translate
+from dlt.convert._tables import part_by_part, recognise, translate
 
 logger = logging.getLogger("dlt.convert")
 
 # How kernels are turned to Keras's axes: (height, width, in, out) for convolutions, (in, out) for dense layers.
 FROM_TORCH = {4: ((2, 3, 1, 0), (2, 3, 0, 1)), 2: ((1, 0),)}  # convolution or depthwise; dense
 FROM_KERAS = {4: ((0, 1, 2, 3), (0, 1, 3, 2))}  # the same; a grouped convolution that is a depthwise one
-AXES = {"official": FROM_TORCH, "timm": FROM_TORCH, "Hugging Face": FROM_TORCH}
+AXES = dict.fromkeys(("official", "timm", "Hugging Face", "ACC-UNet"), FROM_TORCH)
+COUNTER = "num_batches_tracked"  # PyTorch's batch normalization counts, for an average that is not used here
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,8 @@ class LoadReport:
     """What `load_weights` did; nothing of the source or of the model is left unmentioned.
 
     Attributes:
-        source: String, whose names they were: "official", "timm", "Hugging Face", "keras.applications" or "dlt".
+        source: String, whose names they were: "official", "timm", "Hugging Face", "ACC-UNet", "keras.applications" or
+            "dlt".
         loaded: Dict, path of a weight of the model -> its name in the source.
         skipped: Dict, path of a weight of the model that kept its value -> why.
         unused: Dict, name of a weight of the source that went nowhere -> why.
@@ -39,9 +41,9 @@ class LoadReport:
 def load_weights(model, source, skip=()):
     """Fill a model with weights from a file, a dict or another model, whoever named them.
 
-    The names of the authors' checkpoints, timm, Hugging Face, keras.applications and this package are recognised, and
-    kernels are turned to Keras's axes. Every weight of the source is used or reported, every weight of the model
-    assigned or reported. The model changes only after everything has been found to fit.
+    The names of the authors' checkpoints (ConvNeXt, ACC-UNet), timm, Hugging Face, keras.applications and this package
+    are recognised, and kernels are turned to Keras's axes. Every weight of the source is used or reported, every weight
+    of the model assigned or reported. The model changes only after everything has been found to fit.
 
     Args:
         model: A built Keras model.
@@ -64,6 +66,8 @@ def load_weights(model, source, skip=()):
     'the source has shape (10,), the model (20,)'
     """
     arrays = read(source)
+    counters = [name for name in arrays if name.endswith(COUNTER)]
+    arrays = {name: part_by_part(name, array) for name, array in arrays.items() if name not in counters}
     targets = {weight.path: weight for weight in model.weights}
     kind, names = match(arrays, model)
     values, problems = {}, {}
@@ -88,7 +92,8 @@ def load_weights(model, source, skip=()):
         kind,
         {path: names[path] for path in values if path not in problems},
         {path: why for path, why in problems.items() if path in targets},
-        {names[path]: why for path, why in problems.items() if path in names},
+        {names[path]: why for path, why in problems.items() if path in names}
+        | dict.fromkeys(counters, "a count of batches, which no layer needs"),
     )
     logger.log(logging.WARNING if problems else logging.INFO, "%s: %r", model.name, report)
     return report

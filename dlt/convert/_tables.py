@@ -68,14 +68,94 @@ KERAS_APPLICATIONS = (
     (r".+_head_dense", r"head"),
 )
 
+_SE = {"fc1": "reduce", "fc2": "restore", "bn": "norm"}
+_SQE = {f"sqe.{theirs}": f"excite/{ours}" for theirs, ours in _SE.items()}
+_FUSION = {"conv1": "project/conv", "batchnorm": "norm", **_SQE}
+_FUSIONS = {"blks": "compile", "mrg": "merge", "": "compile", "_mrg": "merge"}
+_HANC_BLOCK = {
+    "conv1": "expand",
+    "norm1": "expand_norm",
+    "conv2": "depthwise",
+    "norm2": "depthwise_norm",
+    "hnc.cnv": "hanc/project/conv",
+    "hnc.bn": "hanc/norm",
+    "norm": "sum_norm",
+    "conv3": "project",
+    "norm3": "project_norm",
+    **_SQE,
+}
+
+
+def _one_of(names):
+    """Return a pattern for any of these names."""
+    return f"({'|'.join(map(re.escape, names))})"
+
+
+def _block(m):
+    """Return our name of a block; their levels count down the encoder from 1 to 5, and up the decoder to 9."""
+    level = int(m[1])
+    place = f"encoder_{level - 1}" if level < 5 else "bottleneck" if level == 5 else f"decoder_{9 - level}"
+    return f"{place}_block_{int(m[2]) - 1}/{_HANC_BLOCK[m[3]]}"
+
+
+def _path(m):
+    """Return our name of a ResPath."""
+    return f"respath_{int(m[1]) - 1}"
+
+
+def _mlfc(m):
+    """Return what our names of the parts of an MLFC layer begin with: the layer and the level."""
+    return f"mlfc_{int(m['layer']) - 1}/iteration_0_level_{int(m['level']) - 1}"
+
+
+_ACC_PATH, _ACC_MLFC, _ACC_LEVEL = r"rspth(\d)\.", r"mlfc(?P<layer>\d+)\.", r"(?P<level>\d)"
+ACC_UNET = (
+    (rf"cnv([1-9])([12])\.{_one_of(_HANC_BLOCK)}", _block),
+    (_ACC_PATH + r"convs\.(\d)", lambda m: f"{_path(m)}/block_{m[2]}_conv"),
+    (_ACC_PATH + r"bns\.(\d)", lambda m: f"{_path(m)}/block_{m[2]}_norm"),
+    (_ACC_PATH + rf"sqes\.(\d)\.{_one_of(_SE)}", lambda m: f"{_path(m)}/block_{m[2]}_excite/{_SE[m[3]]}"),
+    (_ACC_PATH + r"bn", lambda m: f"{_path(m)}/sum_norm"),
+    (_ACC_PATH + r"sqe", lambda m: f"{_path(m)}/out_norm"),  # it is a batch normalization
+    (
+        _ACC_MLFC + rf"cnv_(?P<kind>blks|mrg){_ACC_LEVEL}\.0\.(?P<name>{_one_of(_FUSION)})",
+        lambda m: f"{_mlfc(m)}_{_FUSIONS[m['kind']]}/{_FUSION[m['name']]}",
+    ),
+    (
+        _ACC_MLFC + rf"bns(?P<kind>|_mrg){_ACC_LEVEL}\.0",
+        lambda m: f"{_mlfc(m)}_{_FUSIONS[m['kind']]}/out_norm",
+    ),
+    (_ACC_MLFC + rf"sqe{_ACC_LEVEL}\.(?P<name>{_one_of(_SE)})", lambda m: f"{_mlfc(m)}_excite/{_SE[m['name']]}"),
+    (r"up([6-9])", lambda m: f"up_{9 - int(m[1])}"),
+    (r"out", r"output"),
+)
+
+# Kernels of a concatenation whose channels are interleaved: channel c of part j stands at c * parts + j.
+INTERLEAVED = (
+    (r"cnv[123789][12]\.hnc\.cnv\.weight", 5),  # HANC, k = 3: the map, two averages, two maxima
+    (r"cnv[46][12]\.hnc\.cnv\.weight", 3),
+    (r"mlfc\d+\.cnv_mrg\d\.0\.conv1\.weight", 2),
+)
+
+
+def part_by_part(name, array):
+    """Return a kernel `(out, in, 1, 1)` with its input channels part after part, if its name says they interleave."""
+    parts = next((parts for pattern, parts in INTERLEAVED if re.fullmatch(pattern, name)), None)
+    if parts is None:
+        return array
+    out, channels = array.shape[:2]
+    return array.reshape(out, channels // parts, parts).swapaxes(1, 2).reshape(array.shape)
+
+
 TABLES = {
     "keras.applications": KERAS_APPLICATIONS,
     "Hugging Face": HUGGING_FACE,
     "timm": TIMM,
     "official": OFFICIAL,
+    "ACC-UNet": ACC_UNET,
 }
 SCALES = ("weight", "gamma", "layer_scale_parameter")
 OFFSETS = ("bias", "beta")
+STATISTICS = {"running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
 def leaf(layer, name):
@@ -85,7 +165,7 @@ def leaf(layer, name):
         return "gamma" if scales else "kernel"
     if name in OFFSETS:
         return "beta" if scales else "bias"
-    return name
+    return STATISTICS.get(name, name)
 
 
 def translate(name, table):

@@ -19,7 +19,8 @@ def as_text(rows):
 def as_html(rows):
     """Return rows of cells as an HTML table; the first row is the header, columns of numbers go to the right.
 
-    Each cell brings its own margins: notebooks, Colab and web pages all have different ones, or none.
+    Each cell brings its own margins: notebooks, Colab and web pages all have different ones, or none. The table takes
+    the focus, so that one wider than the page can be scrolled with the keyboard.
     """
     head, *body = [[html.escape(str(cell)) for cell in row] for row in rows]
     numeric = [all(cell[:1] in "-0123456789" for cell in column) for column in zip(*body, strict=True)]
@@ -30,7 +31,7 @@ def as_html(rows):
         return "".join(f'<{tag} style="padding:.2em .8em;text-align:{side}">{c}</{tag[:2]}>' for c, side in cells)
 
     lines = "".join(f"<tr>{line(row, 'td')}</tr>" for row in body)
-    return f"<table><thead><tr>{line(head, 'th scope=col')}</tr></thead><tbody>{lines}</tbody></table>"
+    return f"<table tabindex=0><thead><tr>{line(head, 'th scope=col')}</tr></thead><tbody>{lines}</tbody></table>"
 
 
 def largest(counts, most=12):

@@ -1,5 +1,6 @@
 """Models: how layers are wired. One architecture per file, each a functional Keras model with named layers."""
 
+from dlt.models.acc_unet import AccUNet, create_acc_unet, create_acc_unet_binary, create_acc_unet_multiclass
 from dlt.models.convnext_v1 import ConvNeXtV1, create_convnext_v1
 from dlt.models.convnext_v2 import ConvNeXtV2, create_convnext_v2
 from dlt.models.convunext import (
@@ -11,10 +12,14 @@ from dlt.models.convunext_denoiser import create_convunext_denoiser
 from dlt.models.unet import UNet
 
 __all__ = [
+    "AccUNet",
     "ConvNeXtV1",
     "ConvNeXtV2",
     "ConvUNextModel",
     "UNet",
+    "create_acc_unet",
+    "create_acc_unet_binary",
+    "create_acc_unet_multiclass",
     "create_convnext_v1",
     "create_convnext_v2",
     "create_convunext_denoiser",
