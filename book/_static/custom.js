@@ -3,10 +3,11 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
 });
 
-// Printed output of moderate width keeps its columns on a phone; what scrolls has to be reachable by keyboard.
+// Printed tables of moderate width keep their columns on a phone; what scrolls has to be reachable by keyboard.
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".cell_output pre").forEach((pre) => {
-    if (pre.textContent.split("\n").every((line) => line.length <= 100)) {
+    const lines = pre.textContent.trim().split("\n");
+    if (lines.length > 2 && lines.every((line) => line.length <= 100)) {
       pre.classList.add("table-like");
       pre.tabIndex = 0;
     }

@@ -1,4 +1,5 @@
 import importlib
+import logging
 import re
 
 import keras
@@ -56,3 +57,10 @@ def test_start_prints_and_seeds(capsys):
     line = capsys.readouterr().out
     for word in ("dlt 0.", f"Keras {keras.version()}", keras.backend.backend(), "profile: ", "seed: 3"):
         assert word in line
+
+
+def test_start_drops_one_warning_and_no_other():
+    start()
+    logger = logging.getLogger("tensorflow")
+    for text, heard in (("5 out of the last 9 calls triggered tf.function retracing", False), ("out of memory", True)):
+        assert bool(logger.filter(logger.makeRecord(logger.name, logging.WARNING, "", 0, text, (), None))) == heard
