@@ -12,6 +12,12 @@ from tests.cases import CASES
 from tests.helpers import GOLDENS, as_model, randomise, several
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# One training step of ACC-UNet takes minutes to trace or compile: on JAX and PyTorch its layers stand for it.
+each_trained_case = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case.cls is models.AccUNet)) for case in CASES],
+    ids=[case.name for case in CASES],
+)
 
 
 def model_of(case, **kwargs):
@@ -52,7 +58,7 @@ def test_eager_compiled_and_predict_agree(case):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
-@each_case
+@each_trained_case
 def test_training_changes_every_weight(case):
     model = randomise(model_of(case))
     before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
@@ -81,7 +87,7 @@ def test_saved_model_is_the_same_model(case, tmp_path):
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
-@each_case
+@each_trained_case
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_trains_without_nan(case, policy):
     keras.config.set_dtype_policy(policy)

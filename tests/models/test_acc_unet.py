@@ -128,6 +128,7 @@ def test_sizes(sides):
     assert AccUNet(input_shape=sides, **SMALL).output.shape == (None, *sides, 1)
 
 
+@pytest.mark.slow
 def test_sizes_that_change_in_a_graph():
     """After a second size, TensorFlow's graph knows no sides at all."""
     model = AccUNet(**SMALL)
@@ -209,6 +210,7 @@ def test_bad_images(shape, words, how):
         calls[how]()
 
 
+@pytest.mark.slow
 def test_bad_sizes_in_a_graph_that_has_seen_others():
     model = AccUNet(**SMALL)
     for sides in ((16, 16), (32, 16), (32, 64)):
