@@ -1,7 +1,7 @@
 """ACC-UNet written down as it is published, from Keras's own layers: every pooled map upsampled, then concatenated.
 
 It is what `dlt.models.AccUNet` is compared with, in its test and in `benchmarks.acc_unet`. Layers have the names of the
-package's weights, with dots, so that `copy_weights` finds them.
+package's weights, with two dashes for each slash, so that `copy_weights` finds them.
 """
 
 import keras
@@ -28,9 +28,9 @@ def upsample(x, factor):
 
 def squeeze_excitation(x, name):
     s = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    s = act(layers.Dense(max(1, x.shape[-1] // 8), name=f"{name}.reduce")(s))
-    s = layers.Dense(x.shape[-1], activation="sigmoid", name=f"{name}.restore")(s)
-    return act(norm(layers.Multiply()([x, s]), f"{name}.norm"))
+    s = act(layers.Dense(max(1, x.shape[-1] // 8), name=f"{name}--reduce")(s))
+    s = layers.Dense(x.shape[-1], activation="sigmoid", name=f"{name}--restore")(s)
+    return act(norm(layers.Multiply()([x, s]), f"{name}--norm"))
 
 
 def hanc(x, filters, k, name):
@@ -38,30 +38,30 @@ def hanc(x, filters, k, name):
     for pool in (layers.AveragePooling2D, layers.MaxPooling2D):
         maps += [upsample(pool(2**level)(x), 2**level) for level in range(1, k)]
     x = layers.Concatenate()(maps) if k > 1 else x
-    return act(norm(conv(x, filters, f"{name}.project.conv"), f"{name}.norm"))
+    return act(norm(conv(x, filters, f"{name}--project--conv"), f"{name}--norm"))
 
 
 def hanc_block(inputs, filters, k, expansion, name):
     channels = inputs.shape[-1]
-    x = act(norm(conv(inputs, expansion * channels, f"{name}.expand"), f"{name}.expand_norm"))
-    x = layers.DepthwiseConv2D(3, padding="same", name=f"{name}.depthwise")(x)
-    x = hanc(act(norm(x, f"{name}.depthwise_norm")), channels, k, f"{name}.hanc")
-    x = norm(layers.Add()([x, inputs]), f"{name}.sum_norm")
-    x = act(norm(conv(x, filters, f"{name}.project"), f"{name}.project_norm"))
-    return squeeze_excitation(x, f"{name}.excite")
+    x = act(norm(conv(inputs, expansion * channels, f"{name}--expand"), f"{name}--expand_norm"))
+    x = layers.DepthwiseConv2D(3, padding="same", name=f"{name}--depthwise")(x)
+    x = hanc(act(norm(x, f"{name}--depthwise_norm")), channels, k, f"{name}--hanc")
+    x = norm(layers.Add()([x, inputs]), f"{name}--sum_norm")
+    x = act(norm(conv(x, filters, f"{name}--project"), f"{name}--project_norm"))
+    return squeeze_excitation(x, f"{name}--excite")
 
 
 def res_path(x, num_blocks, name):
     for i in range(num_blocks):
-        y = act(norm(conv(x, x.shape[-1], f"{name}.block_{i}_conv", size=3), f"{name}.block_{i}_norm"))
-        x = layers.Add()([x, squeeze_excitation(y, f"{name}.block_{i}_excite")])
-    return norm(act(norm(x, f"{name}.sum_norm")), f"{name}.out_norm")
+        y = act(norm(conv(x, x.shape[-1], f"{name}--block_{i}_conv", size=3), f"{name}--block_{i}_norm"))
+        x = layers.Add()([x, squeeze_excitation(y, f"{name}--block_{i}_excite")])
+    return norm(act(norm(x, f"{name}--sum_norm")), f"{name}--out_norm")
 
 
 def fusion(maps, filters, name, own=None):
-    x = act(norm(conv(layers.Concatenate()(maps), filters, f"{name}.project.conv"), f"{name}.norm"))
-    x = squeeze_excitation(x, f"{name}.excite")
-    return act(norm(x if own is None else layers.Add()([x, own]), f"{name}.out_norm"))
+    x = act(norm(conv(layers.Concatenate()(maps), filters, f"{name}--project--conv"), f"{name}--norm"))
+    x = squeeze_excitation(x, f"{name}--excite")
+    return act(norm(x if own is None else layers.Add()([x, own]), f"{name}--out_norm"))
 
 
 def resize(x, levels):
@@ -74,7 +74,7 @@ def resize(x, levels):
 def mlfc(maps, name, iteration=0):
     new = []
     for level, own in enumerate(maps):
-        part = f"{name}.iteration_{iteration}_level_{level}"
+        part = f"{name}--iteration_{iteration}_level_{level}"
         heard = [resize(x, level - other) for other, x in enumerate(maps)]
         compiled = fusion(heard, own.shape[-1], f"{part}_compile")
         new.append(squeeze_excitation(fusion([compiled, own], own.shape[-1], f"{part}_merge", own), f"{part}_excite"))
@@ -111,6 +111,6 @@ def copy_weights(source, target):
     """Give the plain network, or a part of it, the weights of the package's; the names tell which is which."""
     values = {weight.path: weight for weight in source.weights}
     for weight in target.weights:
-        weight.assign(values.pop(weight.path.replace(".", "/")))
+        weight.assign(values.pop(weight.path.replace("--", "/")))
     if values:
         raise ValueError(f"The plain network lacks {list(values)}.")
