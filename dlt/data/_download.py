@@ -67,12 +67,14 @@ def copy(answer, part, start, total):
             bar.update(min(file.tell(), total) if total else file.tell())
 
 
-def open_folder(path, expected):
+def open_folder(path, expected, inside=()):
     """Return the root of a data set as something with `iterdir`: a folder, or the inside of a .zip file.
 
     Args:
         path: Path of a folder or of a .zip file.
         expected: String, what it should be, for the error.
+        inside: Names of folders to go down into, one after the other, where they are there; so `path` may be any of
+            them.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
@@ -83,7 +85,10 @@ def open_folder(path, expected):
         raise FileNotFoundError(
             f"No data there. Expected {expected}. Received: {path}. Check the path, or pass None to download."
         )
-    return zipfile.Path(open_zip(path)) if path.is_file() else path
+    root = zipfile.Path(open_zip(path)) if path.is_file() else path
+    for name in inside:
+        root = root / name if (root / name).is_dir() else root
+    return root
 
 
 def open_zip(path):

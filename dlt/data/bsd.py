@@ -37,9 +37,8 @@ def bsd(directory=None):
     """
     archive = f"bias_free_denoising-{COMMIT}"
     path = download(URL, cache_folder() / f"{archive}.zip") if directory is None else directory
-    root = open_folder(path, "the .zip file of bias_free_denoising, or the folder it unpacks to")
-    for name in (archive, "data"):  # the folder, or the one above it, or the one above that
-        root = root / name if (root / name).is_dir() else root
+    expected = "the .zip file of bias_free_denoising, or the folder it unpacks to"
+    root = open_folder(path, expected, inside=(archive, "data"))
     return {name: read_part(root, *part) for name, part in PARTS.items()}
 
 

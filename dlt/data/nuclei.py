@@ -52,9 +52,8 @@ def nuclei(directory=None, seed=0):
     """
     name = f"kaggle-dsbowl-2018-dataset-fixes-{COMMIT}"
     path = download(URL, cache_folder() / f"{name}.zip") if directory is None else directory
-    root = open_folder(path, "the .zip file of kaggle-dsbowl-2018-dataset-fixes, or the folder it unpacks to")
-    for part in (name, "stage1_train"):  # the folder, or the one above it, or the one above that
-        root = root / part if (root / part).is_dir() else root
+    expected = "the .zip file of kaggle-dsbowl-2018-dataset-fixes, or the folder it unpacks to"
+    root = open_folder(path, expected, inside=(name, "stage1_train"))
     digests = json.loads(FILES.read_text(encoding="utf8"))["sha256"]
     files = {name: found for name, found in png_files(root).items() if name[:16] in digests}
     if len(files) < len(digests):
