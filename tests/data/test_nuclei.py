@@ -1,19 +1,15 @@
 """Nuclei from a folder, an archive and a server that behaves badly; the real archive where there is one."""
 
 import hashlib
-import http.server
 import importlib
 import json
-import pathlib
 import shutil
-import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dlt.data import borders, nuclei, nuclei_crops, nuclei_view
-from tests.data.test_bsd import Server
 from tests.helpers import ROOT, shared
 
 module = importlib.import_module("dlt.data.nuclei")  # `dlt.data.nuclei` itself is the function
@@ -42,22 +38,6 @@ def folder(tmp_path, rng, monkeypatch):
     listed.write_text(json.dumps({"sha256": digests}))
     monkeypatch.setattr(module, "FILES", listed)
     return root
-
-
-@pytest.fixture
-def archive(folder):
-    return pathlib.Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
-
-
-@pytest.fixture
-def server(archive, monkeypatch, tmp_path):
-    handler = type("Handler", (Server,), {"content": archive.read_bytes(), "ranges": []})
-    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        monkeypatch.setattr(module, "URL", f"http://localhost:{running.server_address[1]}/archive.zip")
-        monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-        yield handler
-        running.shutdown()
 
 
 def test_folder_and_archive(folder, archive):
