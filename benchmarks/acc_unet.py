@@ -64,11 +64,14 @@ def show(name, values):
 
 def measure(options):
     """Return all numbers, by name and network, and print them as they come."""
+    found = {}
+    for what in ("inference", "train"):  # first: Linux counts what a process has grown to as its child's, too
+        found |= show(f"process_grown_{what}_mib", {name: grown(name, what, options) for name in ("dlt", "plain")})
     nets = {name: network(name, options.filters) for name in ("dlt", "plain")}
     copy_weights(nets["dlt"], nets["plain"])
     (x, y), shape = data(options), (options.side, options.side, 3)
     outputs = {name: net.predict_on_batch(x) for name, net in nets.items()}
-    found = {"largest_difference": float(np.abs(outputs["dlt"] - outputs["plain"]).max())}
+    found["largest_difference"] = float(np.abs(outputs["dlt"] - outputs["plain"]).max())
     print(f"largest difference of the outputs: {found['largest_difference']:.1e}", flush=True)
     steps = {
         "inference": {name: lambda net=net: net.predict_on_batch(x) for name, net in nets.items()},
@@ -82,8 +85,6 @@ def measure(options):
     found |= show("maps_in_training_mib", {name: one.total / 2**20 for name, one in memory.items()})
     found |= show("maps_at_peak_of_inference_mib", {name: one.peak / 2**20 for name, one in memory.items()})
     found |= show("giga_macs", {name: macs(net, shape).giga for name, net in nets.items()})
-    for what in ("inference", "train"):
-        found |= show(f"process_grown_{what}_mib", {name: grown(name, what, options) for name in nets})
     return found
 
 

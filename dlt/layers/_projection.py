@@ -47,18 +47,12 @@ def pyramid(x, pool, levels):
 
 
 def add_upsampled(fine, coarse):
-    """Return the sum of a map and another, of half its size, that is upsampled to the nearest pixel.
-
-    Each pixel of `coarse` is broadcast over the 2 x 2 of `fine`, so the upsampled map itself is never written.
-    """
-    _, height, width, channels = ops.shape(coarse)
-    blocks = ops.reshape(fine, (-1, height, 2, width, 2, channels))
-    total = blocks + ops.reshape(coarse, (-1, height, 1, width, 1, channels))
-    return ops.reshape(total, (-1, 2 * height, 2 * width, channels))
+    """Return `fine` plus `coarse`, each pixel of which stands for 2 x 2 of `fine`."""
+    return fine + ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2)
 
 
 class Share(layers.Conv2D):
-    """What some input channels contribute to a 1x1 convolution: a part of its kernel, and no weights of its own."""
+    """What some input channels contribute to a 1x1 convolution: each call is handed a part of that one's kernel."""
 
     def __init__(self, whole, channels, use_bias):
         super().__init__(whole.filters, 1, use_bias=use_bias, dtype=whole.dtype_policy, name=f"share_{channels.start}")
@@ -68,7 +62,14 @@ class Share(layers.Conv2D):
     kernel = property(lambda self: self._kernel_of())
     bias = property(lambda self: self._bias_of())
 
-    def build(self, input_shape): ...
+    def build(self, inputs_shape, kernel_shape): ...
+
+    def call(self, inputs, kernel):
+        outputs = self.convolution_op(inputs, kernel)
+        return ops.add(outputs, self.bias) if self.use_bias else outputs
+
+    def compute_output_shape(self, inputs_shape, kernel_shape):
+        return (*inputs_shape[:-1], self.filters)
 
     def save_own_variables(self, store): ...
 
@@ -102,7 +103,7 @@ class Projection(layers.Layer):
         )
 
     def build(self, input_shape):
-        ends = list(itertools.accumulate(shape[-1] for shape in input_shape))
+        self.ends = ends = list(itertools.accumulate(shape[-1] for shape in input_shape))
         self.conv.build((None, None, None, ends[-1]))
         last = self.levels.index(max(self.levels))  # the bias is added where there are fewest pixels
         self.shares = [
@@ -111,9 +112,12 @@ class Projection(layers.Layer):
         ]
 
     def call(self, inputs):
-        total = None
+        # One split, and not a slice for each map: the gradient of a slice is as large as the whole.
+        kernel, ends = self.conv.kernel, self.ends[:-1]
+        kernels = ops.split(kernel, ends, axis=2) if ends else [kernel]
+        shares, total = list(zip(self.levels, self.shares, inputs, kernels, strict=True)), None
         for level in range(max(self.levels), -1, -1):
-            parts = [share(x) for share, x, at in zip(self.shares, inputs, self.levels, strict=True) if at == level]
+            parts = [share(x, kernel) for at, share, x, kernel in shares if at == level]
             same_size = sum(parts[1:], start=parts[0])
             total = same_size if total is None else add_upsampled(same_size, total)
         return total

@@ -129,7 +129,8 @@ def test_chapters_show_their_outputs_and_no_error(page, name):
     shown = page.query_selector_all("main div.cell")
     assert len(shown) == sum(cell["cell_type"] == "code" for cell in notebook["cells"])
     assert page.query_selector_all("main .cell_output")
-    assert "Traceback" not in page.inner_text("main")
+    text = page.inner_text("main")
+    assert "Traceback" not in text and "WARNING:" not in text
 
 
 def test_the_checks_can_say_no(page):
