@@ -15,7 +15,7 @@ class HANCLayer(layers.Layer):
 
     Written down like that, the convolution reads `(2k - 1) C` channels at full size. Here each pooled map goes through
     its rows of the same kernel at its own size, and the narrow results are upsampled: the same function and the same
-    weights for about half of the multiply-adds and, at k = 3, a fifth of the memory.
+    weights for about half of the multiply-adds and, at k = 3, a quarter of the memory.
 
     Reference: Ibtehaz and Kihara 2023, "ACC-UNet" (https://arxiv.org/abs/2308.13680).
 
