@@ -9,6 +9,7 @@ from dlt.models.convunext import (
     create_inference_model_from_training_model,
 )
 from dlt.models.convunext_denoiser import create_convunext_denoiser
+from dlt.models.nuclei_segmenter import create_nuclei_segmenter
 from dlt.models.unet import UNet
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "create_convunext_denoiser",
     "create_convunext_variant",
     "create_inference_model_from_training_model",
+    "create_nuclei_segmenter",
 ]
