@@ -110,8 +110,9 @@ def test_it_is_the_plain_network(state, sides):
 
 def test_it_costs_half_of_the_plain_network():
     ours, plain = macs(AccUNet(), (224, 224, 3)), macs(plain_acc_unet(), (224, 224, 3))
-    assert 42.96 <= plain.giga < 42.97  # PyTorch counts 6 of its 42,964 million twice
-    assert round(ours.giga, 2) == 23.45
+    # Where Keras cannot follow PyTorch's shapes it begins anew: the first convolutions, 5 million, count twice there.
+    assert 42.96 <= plain.giga < 42.97
+    assert 23.45 <= ours.giga < 23.46
     assert ours.uncounted == plain.uncounted == ()
 
 
