@@ -184,7 +184,7 @@ def run(network, path, minutes, seed, clock, out):
 
 
 def merge(paths, out):
-    """Put the results of several runs into one file, and the weights that each network ended with beside it."""
+    """Put the results of several runs into one file, and beside it the weights of each network, of the last seed."""
     runs = [json.loads(path.read_text(encoding="utf8")) for path in sorted(paths)]
     command = f"python -m benchmarks.train_nuclei --merge {' '.join(path.name for path in sorted(paths))} --out {out}"
     merged = {"provenance": {**runs[0]["provenance"], "command": command}, "runs": runs}
