@@ -4,7 +4,12 @@
 export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 python := .venv/bin/python
-pytest := $(python) -m pytest
+parallel := -n 2 --dist worksteal
+pytest := $(python) -m pytest $(parallel)
+# Tests and chapters run two at a time: each gets half of the cores, or they would stand in each other's way.
+half := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$(((cores + 1) / 2)))
+export TF_NUM_INTRAOP_THREADS ?= $(half)
+export OMP_NUM_THREADS ?= $(half)
 
 setup:
 	@tools/setup.sh .venv requirements.txt
@@ -17,9 +22,9 @@ book: setup
 test: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@$(pytest) -n 2 --ignore=tests/site
+	@$(pytest) --ignore=tests/site
 	@$(python) -m tools.book
-	@$(pytest) -n 2 tests/site
+	@$(pytest) tests/site
 
 serve: book
 	@$(python) -m http.server --bind localhost --directory build/site/_build/html 8000
@@ -27,11 +32,13 @@ serve: book
 # The contract on JAX and PyTorch, and parity with Hugging Face transformers, in environments of their own.
 # (How many parameters a size has does not depend on the backend.)
 portable := tests/test_contracts.py tests/layers tests/measure tests/training tests/models -m "not slow" -k "not published_size"
+# XLA would spend a third of the time on making programs fast that run once.
+hasty := --xla_backend_optimization_level=0
 test-backends:
 	@tools/setup.sh .venv-jax requirements-jax.txt
 	@tools/setup.sh .venv-torch requirements-torch.txt
-	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -n 2 $(portable)
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -n 2 $(portable) tests/convert
+	KERAS_BACKEND=jax XLA_FLAGS=$(hasty) .venv-jax/bin/python -m pytest $(parallel) $(portable)
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/convert
 
 # Every chapter alone, in an empty directory, with the Python at hand: what Colab does.
 chapters-here:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from dlt.models._model import Model
+
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 GOLDENS = ROOT / "tests" / "goldens"
@@ -34,8 +36,8 @@ def as_model(layer, shape):
     images = [keras.Input((None, None, one[-1])) for one in several(shape)]
     before = [layers.Dense(x.shape[-1], name=f"before_{i}")(x) for i, x in enumerate(images)]
     if isinstance(shape, list):
-        return keras.Model(images, layer(before))
-    return keras.Model(images[0], layer(before[0]))
+        return Model(images, layer(before))
+    return Model(images[0], layer(before[0]))
 
 
 def several(shape):

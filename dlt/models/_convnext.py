@@ -4,6 +4,7 @@ from keras import layers
 from dlt._check import check_choice, check_images, check_positive_int, check_rate, fail
 from dlt.convert import imagenet_checkpoint, load_weights
 from dlt.layers._convnext_block import kernel_initializer
+from dlt.models._model import Model
 
 
 def choose_patch_size(input_shape, num_stages):
@@ -27,7 +28,7 @@ def check_stages(depths, dims):
     return [check_positive_int("depths", d) for d in depths], [check_positive_int("dims", d) for d in dims]
 
 
-class ConvNeXt(keras.Model):
+class ConvNeXt(Model):
     """The body that ConvNeXt V1 and V2 share; they differ in their block and their variants.
 
     Layers, by name: `stem_conv`, `stem_norm`; per stage i `downsample_{i}_norm`, `downsample_{i}_conv` (from 1 on) and

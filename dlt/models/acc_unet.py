@@ -4,10 +4,11 @@ from dlt._check import check_images, check_positive_int, fail
 from dlt.convert import load_weights
 from dlt.layers._projection import check_sides
 from dlt.models._acc_unet import MULTIPLE, Parts
+from dlt.models._model import Model
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class AccUNet(keras.Model):
+class AccUNet(Model):
     """ACC-UNet, a U-Net with what transformers have taught, in convolutions: an image in, a mask of the same size out.
 
     Five levels of two `HANCBlock` each; skip connections through a `ResPath` each and then through `MLFCLayer`, in

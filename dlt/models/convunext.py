@@ -3,10 +3,11 @@ import keras
 from dlt._check import check_choice, check_images, fail
 from dlt.convert import load_weights
 from dlt.models._convunext import Parts, checked
+from dlt.models._model import Model
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class ConvUNextModel(keras.Model):
+class ConvUNextModel(Model):
     """ConvUNext, a U-Net of ConvNeXt blocks: an image in, an image or a mask of the same size out.
 
     The encoder halves the resolution `depth` times and widens the maps; the decoder doubles it again and mixes in, by

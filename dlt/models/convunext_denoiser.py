@@ -5,6 +5,7 @@ import keras
 from dlt._check import fail
 from dlt.convert import load_weights
 from dlt.layers import ConvNeXtV1Block
+from dlt.models._model import Model
 from dlt.models.convunext import ConvUNextModel
 
 DESIGN = {"depth": 3, "initial_filters": 16, "blocks_per_level": 1, "convnext_version": "v1", "drop_path_rate": 0.0}
@@ -49,7 +50,7 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     head.assign(keras.ops.zeros(head.shape))  # a newborn denoiser subtracts nothing, and learns faster for it
     wake(network)
     clean = keras.layers.Subtract(name="clean")([images, network(images)])
-    model = keras.Model(images, clean, name="convunext_denoiser")
+    model = Model(images, clean, name="convunext_denoiser")
     if pretrained is True or pretrained in SHIPPED:
         load_weights(model, shipped("sigma_55" if pretrained is True else pretrained, channels, use_bias))
     elif pretrained:

@@ -3,10 +3,11 @@ from keras import layers
 
 from dlt._check import check_images, check_positive_int
 from dlt.layers import UpsampleLike
+from dlt.models._model import Model
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class UNet(keras.Model):
+class UNet(Model):
     """The U-Net of Ronneberger et al. 2015, padded and with batch normalization: an answer for every pixel.
 
     It is the network that others are measured against. The encoder halves the resolution `depth` times and doubles

@@ -7,11 +7,17 @@ import shutil
 import threading
 
 import pytest
+import yaml
 
 from tests.helpers import ROOT
 
 HTML = ROOT / "build" / "site" / "_build" / "html"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+ENTRIES = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
+FILES = [page["file"] for entry in ENTRIES for page in (entry, *entry.get("sections", ()))]
+PAGES = [f"{name}.html" for name in (TOC["root"], *FILES)]
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -51,18 +57,66 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(browser, site):
-    """A desktop page that remembers what went wrong on this site, and reaches no other."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=site)
+@pytest.fixture(scope="session")
+def context(browser, site):
+    """A reader's browser, which reaches this site and no other, and keeps what it has fetched."""
+    context = browser.new_context(viewport=DESK, base_url=site)
     context.route(lambda url: not url.startswith((site, "data:", "blob:")), lambda route: route.abort())
+    yield context
+    context.close()
+
+
+def new_page(context, site):
+    """Return an empty page that remembers what went wrong on this site."""
     page = context.new_page()
     page.problems = []
     page.on("console", lambda message: note(page, message, site))
     page.on("pageerror", lambda error: page.problems.append(f"script error: {error}"))
     page.on("response", lambda r: r.status >= 400 and page.problems.append(f"{r.status} {r.url}"))
+    return page
+
+
+@pytest.fixture
+def page(context, site):
+    """An empty page."""
+    page = new_page(context, site)
     yield page
-    context.close()
+    page.close()
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def opened(request, context, site):
+    """Each page of the book, opened once for all questions about it."""
+    page = new_page(context, site)
+    page.name = request.param
+    go(page, page.name)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def desk(opened):
+    """Each page of the book on a desk, in the light."""
+    opened.set_viewport_size(DESK)
+    set_theme(opened, "light")
+    return opened
+
+
+@pytest.fixture
+def phone(opened):
+    """Each page of the book on a phone, in the light."""
+    opened.set_viewport_size(PHONE)
+    go(opened, opened.name)  # a phone has never been wider
+    return opened
+
+
+def go(page, name):
+    page.goto(name, wait_until="load")
+    page.wait_for_function("window.MathJax === undefined || !MathJax.startup || MathJax.startup.promise !== undefined")
+
+
+def set_theme(page, theme):
+    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
 
 
 def note(page, message, site):
