@@ -20,13 +20,18 @@ class Call:
 
 
 class Run(keras.Layer):
-    """Calls a model inside a layer, so that Keras traces it with shapes only, down to the innermost layer."""
+    """Calls a model inside a layer, so that Keras traces it with shapes only, down to the innermost layer.
 
-    def __init__(self, model):
+    `begin` is called first. On PyTorch a trace without data can fail half-way, and Keras then begins it anew.
+    """
+
+    def __init__(self, model, begin):
         super().__init__(name="trace")
+        self._begin = begin
         self._run = lambda inputs: model(inputs)  # behind a function, the model is not tracked as a sublayer
 
     def call(self, inputs):
+        self._begin()
         return self._run(inputs)
 
 
@@ -46,7 +51,7 @@ def calls(model, input_shape=None):
     with contextlib.ExitStack() as stack:
         for path, layer in list(sublayers(model)) or [(model.name, model)]:
             stack.enter_context(listening(layer, functools.partial(note, record, layer, path)))
-        Run(model)(inputs)
+        Run(model, begin=record.clear)(inputs)
     return record
 
 

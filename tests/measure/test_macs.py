@@ -137,6 +137,14 @@ def test_measuring_leaves_the_model_as_it_was():
     assert model.get_config() == config
 
 
+def test_a_trace_that_is_begun_anew_counts_once():
+    """On PyTorch Keras cannot split a tensor without data at given places, and begins again with data."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 1)(inputs)
+    x = keras.layers.Lambda(lambda x: keras.ops.split(x, [1], axis=-1)[1], output_shape=(8, 8, 3))(x)
+    assert macs(keras.Model(inputs, x)).total == 8 * 8 * 3 * 4
+
+
 def test_table_adds_up():
     result = macs(ConvNeXtV2.from_variant("atto"))
     assert sum(result.per_layer.values()) == result.total
