@@ -21,6 +21,15 @@ def test_a_training_step_is_traced_once(name):
     assert (traces(ours), traces(plain)) == (1, 2)  # the control: what Keras does by itself
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_only_training_needs_an_optimizer_with_variables(name):
+    model = SMALL[name]()
+    model.compile(jit_compile=False)
+    assert not model.optimizer.built
+    model.compile("adam", "mse")
+    assert model.optimizer.built
+
+
 def traces(model):
     """Return how often the loss is called from Python while a model is trained for three steps."""
     calls = []
