@@ -32,12 +32,12 @@ serve: book
 # The contract on JAX and PyTorch, and parity with Hugging Face transformers, in environments of their own.
 # (How many parameters a size has does not depend on the backend.)
 portable := tests/test_contracts.py tests/layers tests/measure tests/training tests/models -m "not slow" -k "not published_size"
-# XLA would spend a third of the time on making programs fast that run once.
-hasty := --xla_backend_optimization_level=0
+# XLA would spend two thirds of the time on making programs fast that run once.
+hasty := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1
 test-backends:
 	@tools/setup.sh .venv-jax requirements-jax.txt
 	@tools/setup.sh .venv-torch requirements-torch.txt
-	KERAS_BACKEND=jax XLA_FLAGS=$(hasty) .venv-jax/bin/python -m pytest $(parallel) $(portable)
+	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable)
 	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/convert
 
 # Every chapter alone, in an empty directory, with the Python at hand: what Colab does.

@@ -117,8 +117,7 @@ def run(name, seed, train, test):
     model = dlt.models.ConvNeXtV2(**NETWORK)
     data = batches(*train, recipe, seed)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe["label_smoothing"])
-    jit = keras.backend.backend() == "jax"  # XLA is slow on a CPU, and JAX has nothing else
-    model.compile(optimizer(recipe, model, len(data)), loss, metrics=["accuracy"], jit_compile=jit)
+    model.compile(optimizer(recipe, model, len(data)), loss, metrics=["accuracy"])
     history = model.fit(data, epochs=EPOCHS, verbose=0).history  # with EMA, `fit` leaves the average in the weights
     logits = model.predict(standardiser(train[0])(test[0]), batch_size=500, verbose=0)
     cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)(test[1], logits)

@@ -63,7 +63,7 @@ def train(network, data, minutes, seed=0, batch_size=128, weight_decay=0.05):
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_list=[w for w in model.trainable_weights if len(w.shape) == 1])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=keras.backend.backend() == "jax")
+    model.compile(optimizer, loss, metrics=["accuracy"])
     batches, clock = Batches(x[kept], y[kept], standardise, batch_size, seed), Clock(minutes, learning_rate)
     validation = standardise(x[held_out]), y[held_out]
     history = model.fit(batches, epochs=10_000, validation_data=validation, callbacks=[clock], verbose=2).history

@@ -48,7 +48,7 @@ def train(images, sigma, steps, batch_size, patch, seed, use_bias, rate, loss, d
     validation = tuple(np.concatenate(arrays) for arrays in zip(*(held_out[i] for i in range(VALIDATION)), strict=True))
     schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - WARM_UP, warmup_target=rate, warmup_steps=WARM_UP)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=EMA)
-    model.compile(optimizer, loss, metrics=[psnr], jit_compile=keras.backend.backend() == "jax")
+    model.compile(optimizer, loss, metrics=[psnr])
     began = time.perf_counter()
     history = model.fit(data, epochs=steps // per_epoch, validation_data=validation, verbose=2).history
     minutes = (time.perf_counter() - began) / 60

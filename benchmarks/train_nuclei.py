@@ -114,7 +114,6 @@ def train(network, data, minutes, seed, tick):
         optimizer,
         dlt.training.BinaryCrossentropyDice(0.5),
         metrics=[dlt.training.DiceCoefficient(), keras.metrics.BinaryIoU(target_class_ids=[1], name="iou")],
-        jit_compile=dlt.training.use_xla(),
     )
     batch_size = RECIPE["batch_size"]
     batches = patches(data["train"], batch_size, len(data["train"].ids) // batch_size, augmentation(), seed)

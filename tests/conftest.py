@@ -9,6 +9,12 @@ import keras
 import numpy as np
 import pytest
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow
+
+    # Graphs that run once or twice are not worth optimizing: that takes a third of the time until the first step.
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 
 @pytest.fixture(autouse=True)
 def same_numbers_every_time():

@@ -5,7 +5,7 @@ from dlt.training.deep_supervision import DeepSupervision, supervision_weights, 
 from dlt.training.dice_coefficient import DiceCoefficient, dice_coefficient
 from dlt.training.object_scores import ObjectScores, object_scores, objects
 from dlt.training.predict import predict_padded, predict_tiles
-from dlt.training.profile import choose_profile, profile_name, use_xla
+from dlt.training.profile import choose_profile, profile_name
 from dlt.training.start import start
 
 __all__ = [
@@ -23,5 +23,4 @@ __all__ = [
     "start",
     "supervision_weights",
     "target_pyramid",
-    "use_xla",
 ]

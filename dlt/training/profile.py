@@ -16,18 +16,6 @@ def accelerated():
     return any(kind in device_name().lower() for kind in ("gpu", "cuda", "rocm", "mps", "tpu"))
 
 
-def use_xla():
-    """Return what to pass as `jit_compile` to `model.compile`: True on a GPU or TPU and with JAX, otherwise False.
-
-    Keras's own choice, "auto", compiles with XLA on TensorFlow wherever it can. On a CPU that costs time twice: for
-    compiling, and because XLA's convolutions are slower there (`benchmarks/training_speed.py`). JAX has nothing else.
-
-    >>> use_xla() in (True, False)
-    True
-    """
-    return keras.backend.backend() == "jax" or (accelerated() and keras.backend.backend() == "tensorflow")
-
-
 def profile_name():
     """Return "quick" or "full": `DLT_PROFILE` if it is set, otherwise "full" where there is a GPU or TPU.
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dlt.training import choose_profile, profile_name, start, use_xla
+from dlt.training import choose_profile, profile_name, start
 
 profile_module = importlib.import_module("dlt.training.profile")
 
@@ -36,8 +36,6 @@ def test_an_accelerator_means_full(monkeypatch, device, expected):
     monkeypatch.delenv("DLT_PROFILE", raising=False)
     monkeypatch.setattr(profile_module, "device_name", lambda: device)
     assert profile_name() == expected
-    compiles = {"jax": True, "tensorflow": expected == "full", "torch": False}
-    assert use_xla() == compiles[keras.backend.backend()]
 
 
 def test_this_machine_has_a_device():
