@@ -10,6 +10,8 @@ pytest := $(python) -m pytest $(parallel)
 half := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$(((cores + 1) / 2)))
 export TF_NUM_INTRAOP_THREADS ?= $(half)
 export OMP_NUM_THREADS ?= $(half)
+# XLA would spend two thirds of the tests' time on making programs fast that run once.
+hasty := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1
 
 setup:
 	@tools/setup.sh .venv requirements.txt
@@ -22,7 +24,7 @@ book: setup
 test: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@$(pytest) --ignore=tests/site
+	@XLA_FLAGS="$(hasty)" $(pytest) --ignore=tests/site
 	@$(python) -m tools.book
 	@$(pytest) tests/site
 
@@ -32,8 +34,6 @@ serve: book
 # The contract on JAX and PyTorch, and parity with Hugging Face transformers, in environments of their own.
 # (How many parameters a size has does not depend on the backend.)
 portable := tests/test_contracts.py tests/layers tests/measure tests/training tests/models -m "not slow" -k "not published_size"
-# XLA would spend two thirds of the time on making programs fast that run once.
-hasty := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1
 test-backends:
 	@tools/setup.sh .venv-jax requirements-jax.txt
 	@tools/setup.sh .venv-torch requirements-torch.txt

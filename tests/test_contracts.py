@@ -84,7 +84,7 @@ def test_saved_model_is_the_same_model(case, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     x = batch(case)
-    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    np.testing.assert_array_equal(ops.convert_to_numpy(again(x)), ops.convert_to_numpy(model(x)))
 
 
 @each_trained_case
@@ -96,7 +96,8 @@ def test_mixed_precision_trains_without_nan(case, policy):
     x = tree.map_structure(
         lambda array: 100 * array, batch(case)
     )  # large enough for a float16 sum of squares to overflow
-    model.compile(keras.optimizers.SGD(1e-4), "mse")
+    # ACC-UNet's graph is big; it is trained as a graph in float32, and step by step here.
+    model.compile(keras.optimizers.SGD(1e-4), "mse", run_eagerly=case.cls is models.AccUNet)
     history = model.fit(x, np.zeros(model(x).shape), epochs=2, verbose=0)
     assert np.all(np.isfinite(history.history["loss"]))
     assert all(np.all(np.isfinite(ops.convert_to_numpy(weight))) for weight in model.weights)

@@ -147,18 +147,22 @@ def test_the_view_is_grey_bright_and_stretched(rng):
     assert (nuclei_view(np.full((8, 8, 3), 7, "uint8")) == 0).all()
 
 
-def test_the_real_archive():
-    parts = nuclei(shared("data/nuclei_stage1_train.zip"))
+@pytest.fixture(scope="module")
+def parts():
+    return nuclei(shared("data/nuclei_stage1_train.zip"))
+
+
+def test_the_real_archive(parts):
     assert {part: len(one.ids) for part, one in parts.items()} == {"train": 372, "validation": 80, "test": 80}
     assert sum(int(labels.max()) for one in parts.values() for labels in one.labels) == 23143
     assert {image.shape[-1] for one in parts.values() for image in one.images} == {3}
     assert min(min(image.shape[:2]) for one in parts.values() for image in one.images) == 256
 
 
-def test_the_crops_are_pieces_of_the_test_images():
+def test_the_crops_are_pieces_of_the_test_images(parts):
     crops = nuclei_crops()
     stored = json.loads((ROOT / "dlt/assets/nuclei_crops.json").read_text())["crops"]
-    test = nuclei(shared("data/nuclei_stage1_train.zip"))["test"]
+    test = parts["test"]
     for crop, identity, image, labels in zip(stored, *crops, strict=True):
         i = test.ids.index(identity)
         window = slice(crop["row"], crop["row"] + 160), slice(crop["column"], crop["column"] + 160)

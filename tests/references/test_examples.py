@@ -34,8 +34,10 @@ def test_all_examples_are_found():
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one example imports TensorFlow")
 @pytest.mark.parametrize("code", found)
-def test_example(code, tmp_path, monkeypatch):
+def test_example(code, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    if "MODEL_VARIANTS" in code:  # all of them
+        request.getfixturevalue("born_with_zeros")
     if str(WEIGHTS) in code:
         WEIGHTS.parent.mkdir(parents=True)
         create_convnext_v2("base").save(WEIGHTS)
