@@ -1,5 +1,5 @@
 # make book | make test | make serve | make test-backends | make clean; each sets itself up.
-.PHONY: setup book test serve test-backends chapters-here links lock repository clean
+.PHONY: setup setup-jax setup-torch book test serve test-backends chapters-here links lock repository clean
 .DEFAULT_GOAL := book
 export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -15,6 +15,10 @@ hasty := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false 
 
 setup:
 	@tools/setup.sh .venv requirements.txt
+setup-jax:
+	@tools/setup.sh .venv-jax requirements-jax.txt
+setup-torch:
+	@tools/setup.sh .venv-torch requirements-torch.txt
 
 # Execute the chapters that changed, then build the site from the executed copies.
 book: setup
@@ -34,9 +38,7 @@ serve: book
 # The contract on JAX and PyTorch, and parity with Hugging Face transformers, in environments of their own.
 # (How many parameters a size has does not depend on the backend.)
 portable := tests/test_contracts.py tests/layers tests/measure tests/training tests/models -m "not slow" -k "not published_size"
-test-backends:
-	@tools/setup.sh .venv-jax requirements-jax.txt
-	@tools/setup.sh .venv-torch requirements-torch.txt
+test-backends: setup-jax setup-torch
 	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable)
 	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/convert
 

@@ -167,7 +167,10 @@ PUBLISHED = {  # Araujo et al. 2019, Computing Receptive Fields of Convolutional
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+DEEP = ("ResNet101", "ResNet152", "InceptionV3", "InceptionResNetV2")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in DEEP)) for n in PUBLISHED])
 def test_published_networks(name):
     model = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(None, None, 3))
     field = receptive_field(model)
