@@ -40,16 +40,6 @@ def narrow(**kwargs):
 NETWORK, FIT = acc_unet.AccUNet, keras.Model.fit
 
 
-@pytest.fixture
-def step_by_step():
-    """Writing down a graph takes longer than running it once."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def short_fit(self, x, y, validation_data, **kwargs):
     """Train one epoch on a few images."""
     few = tuple(array[:2] for array in validation_data)
@@ -74,7 +64,6 @@ def test_all_examples_are_found():
     assert len(CODE) == 12
 
 
-@pytest.mark.usefixtures("step_by_step")
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the examples are not ours to change
 def test_examples(tmp_path, monkeypatch):
     monkeypatch.setattr(acc_unet, "AccUNet", narrow)
