@@ -6,7 +6,8 @@ class Model(keras.Model):
     """A Keras model that gives its optimizer its variables as soon as it is compiled for training.
 
     JAX and PyTorch do so before the first step anyway. TensorFlow makes them while it traces that step into a graph,
-    and then has to trace it a second time: training any of these networks would begin about twice as late.
+    and then has to trace it a second time: training any of these networks would begin about twice as late. The same
+    happens with metrics that are named by a string, "accuracy", and not with those that are given as objects.
     """
 
     def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
