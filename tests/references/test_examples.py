@@ -33,6 +33,7 @@ def test_all_examples_are_found():
 
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one example imports TensorFlow")
+@pytest.mark.filterwarnings("ignore:Even though the .tf.config.experimental_run_functions_eagerly")
 @pytest.mark.parametrize("code", found)
 def test_example(code, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
