@@ -26,11 +26,8 @@ echo "make: installing $requirements into $venv (a few minutes, once)"
 rm -rf "$venv"
 log=$venv/install.log
 "$python" -m venv "$venv" || fail "$python could not make the virtual environment $venv; is the disk full?"
-# Python compiles what is imported, when it is; pip would compile everything.
-install() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile "$@"
-}
-if ! install -r "$requirements" >"$log" 2>&1 || ! install --no-deps -e . >>"$log" 2>&1; then
+if ! "$venv/bin/python" -m pip install --disable-pip-version-check -r "$requirements" >"$log" 2>&1 ||
+    ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps -e . >>"$log" 2>&1; then
     fail "$requirements could not be installed: $(grep -i error "$log" | tail -n 1) The whole log is $log; run make again when the cause is gone."
 fi
 echo "$key" >"$venv/ready"
