@@ -10,7 +10,7 @@ pytest := $(python) -m pytest $(parallel)
 half := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$(((cores + 1) / 2)))
 export TF_NUM_INTRAOP_THREADS ?= $(half)
 export OMP_NUM_THREADS ?= $(half)
-# XLA would spend two thirds of the tests' time on making programs fast that run once.
+# XLA would spend half of the tests' time on JAX on making programs fast that run once.
 hasty := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
   --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_multi_thread_eigen=false
 

@@ -12,7 +12,7 @@ import pytest
 if keras.backend.backend() == "tensorflow":
     import tensorflow
 
-    # Graphs that run once or twice are not worth optimizing: that takes a third of the time until the first step.
+    # Graphs that run once or twice are not worth optimizing: for ACC-UNet that takes a quarter of the first step.
     tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
@@ -25,7 +25,7 @@ def same_numbers_every_time():
 
 @pytest.fixture
 def born_with_zeros(monkeypatch):
-    """Networks start with zeros, where only their size matters: random numbers for a billion weights take a minute."""
+    """Networks start with zeros, where only their size matters: random numbers for a billion weights take long."""
     zeros = keras.initializers.Zeros()
     monkeypatch.setattr(
         keras.initializers.TruncatedNormal, "__call__", lambda _, shape, dtype=None: zeros(shape, dtype)
