@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := book
 export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# Without its bytecode, every Python would compile TensorFlow anew.
+unexport PYTHONDONTWRITEBYTECODE
 python := .venv/bin/python
 parallel := -n 2 --dist worksteal
 pytest := $(python) -m pytest $(parallel)

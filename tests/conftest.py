@@ -1,3 +1,4 @@
+import gc
 import os
 import tempfile
 
@@ -14,6 +15,12 @@ if keras.backend.backend() == "tensorflow":
 
     # Graphs that run once or twice are not worth optimizing: for ACC-UNet that takes a quarter of the first step.
     tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what was imported: it stays to the end anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

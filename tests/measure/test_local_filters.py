@@ -38,6 +38,7 @@ def test_the_jacobian_is_the_matrix_of_a_linear_model():
     np.testing.assert_allclose(matrix @ other.ravel(), ops.convert_to_numpy(model(other[None])).ravel(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_euler_holds_for_the_network_that_keeps_the_scale_and_fails_with_biases():
     x = photo()
     keeps = randomise(ConvUNextModel(**SMALL, scale_equivariant=True))

@@ -135,6 +135,7 @@ def test_unet_differs_from_phase_to_phase(interpolation):
     assert field.size == max(sizes)
 
 
+@pytest.mark.slow
 def test_the_published_numbers_of_a_convunext():
     """FACTS of the wiring, not of the weights: stem 7, D levels of B blocks, bottleneck, and bilinear decoder."""
     for depth, blocks, bottleneck, output in ((3, 2, 194, 298), (4, 3, 580, 884)):
@@ -167,10 +168,8 @@ PUBLISHED = {  # Araujo et al. 2019, Computing Receptive Fields of Convolutional
 }
 
 
-DEEP = ("ResNet101", "ResNet152", "InceptionV3", "InceptionResNetV2")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in DEEP)) for n in PUBLISHED])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks(name):
     model = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(None, None, 3))
     field = receptive_field(model)

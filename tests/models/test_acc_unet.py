@@ -93,6 +93,7 @@ def pair(state, dtype):
     return ours, plain
 
 
+@pytest.mark.slow
 def test_it_is_the_plain_network(state):
     """In float32 both are 1e-5 from the original, and from each other; in float64 nothing is left of that.
 
@@ -136,7 +137,7 @@ def test_sizes():
 def test_sizes_that_change_in_a_graph():
     """After a second size, TensorFlow's graph knows no sides at all."""
     model = AccUNet(**SMALL)
-    for sides in ((16, 16), (32, 16), (32, 64), (64, 48)):
+    for sides in ((16, 16), (32, 48), (64, 16)):
         x = photo(*sides)
         np.testing.assert_allclose(model.predict(x, verbose=0), ops.convert_to_numpy(model(x)), atol=1e-5)
     with pytest.raises(ValueError, match="nearest that work: 32 or 48 and 16"):

@@ -54,7 +54,7 @@ def test_without_bias_no_weight_is_added(options):
     assert [weight for weight in ConvUNextModel(**SMALL, use_bias=True).weights if weight.name in ("bias", "beta")]
 
 
-@pytest.mark.parametrize("sides", [(1, 1), (1, 9), (2, 3), (15, 10), (33, 64), (37, 21)])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 9), (15, 10), (37, 64)])
 def test_any_size(sides):
     model = ConvUNextModel(**SMALL, enable_deep_supervision=True)
     outputs = model(photo(*sides))
@@ -65,6 +65,7 @@ def test_any_size(sides):
     assert fixed.predict(photo(*sides), verbose=0).shape == (1, *sides, 1)
 
 
+@pytest.mark.slow
 def test_images_of_many_sizes_one_after_the_other():
     """After the second size, TensorFlow traces a graph that does not know the sides."""
     model = ConvUNextModel(**SMALL)
@@ -95,6 +96,7 @@ def test_scale_equivariant_at_every_size_of_network(variant):
     assert homogeneity(model, photo(21, 34)).equivariance_error <= 1e-5
 
 
+@pytest.mark.slow
 def test_the_bias_free_design_with_layer_norm_forgets_the_scale():
     """The claim that it keeps the scale is wrong: the error is |1 - a| / a."""
     result = homogeneity(ConvUNextModel(**SMALL), photo(32, 32), scales=(0.5, 2, 10))
@@ -142,6 +144,7 @@ def test_stochastic_depth_grows_over_all_blocks():
     np.testing.assert_allclose(rates, np.linspace(0, 0.4, 5))
 
 
+@pytest.mark.slow
 def test_overrides_and_pretrained(tmp_path):
     model = create_convunext_variant(
         "tiny", (None, None, 1), blocks_per_level=1, initial_filters=4, filter_multiplier=3

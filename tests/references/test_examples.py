@@ -37,7 +37,7 @@ def test_all_examples_are_found():
 @pytest.mark.parametrize("code", found)
 def test_example(code, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
-    if "MODEL_VARIANTS" in code:  # all of them
+    if "MODEL_VARIANTS" in code or str(WEIGHTS) in code:  # all networks, or a large one
         request.getfixturevalue("born_with_zeros")
     if str(WEIGHTS) in code:
         WEIGHTS.parent.mkdir(parents=True)

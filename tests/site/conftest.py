@@ -18,6 +18,11 @@ ENTRIES = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
 FILES = [page["file"] for entry in ENTRIES for page in (entry, *entry.get("sections", ()))]
 PAGES = [f"{name}.html" for name in (TOC["root"], *FILES)]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+MEASURE_WIDTH = """() => [
+    document.documentElement.scrollWidth,
+    [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+        .slice(0, 5).map(e => e.outerHTML.slice(0, 120))
+]"""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -86,10 +91,13 @@ def page(context, site):
 
 @pytest.fixture(scope="module", params=PAGES)
 def opened(request, context, site):
-    """Each page of the book, opened once for all questions about it."""
+    """Each page of the book, opened once for all questions about it: first on a phone, which has never been wider."""
     page = new_page(context, site)
     page.name = request.param
+    page.set_viewport_size(PHONE)
     go(page, page.name)
+    page.phone_width, page.too_wide = page.evaluate(MEASURE_WIDTH)
+    page.set_viewport_size(DESK)
     yield page
     page.close()
 
@@ -97,26 +105,20 @@ def opened(request, context, site):
 @pytest.fixture
 def desk(opened):
     """Each page of the book on a desk, in the light."""
-    opened.set_viewport_size(DESK)
     set_theme(opened, "light")
     return opened
 
 
-@pytest.fixture
-def phone(opened):
-    """Each page of the book on a phone, in the light."""
-    opened.set_viewport_size(PHONE)
-    go(opened, opened.name)  # a phone has never been wider
-    return opened
-
-
 def go(page, name):
+    """Open a page and wait until its formulas are set."""
     page.goto(name, wait_until="load")
-    page.wait_for_function("window.MathJax === undefined || !MathJax.startup || MathJax.startup.promise !== undefined")
+    page.evaluate("async () => { await window.MathJax?.startup?.promise }")
 
 
 def set_theme(page, theme):
+    """Make a page light or dark and wait until its colours have turned."""
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    page.wait_for_function("document.getAnimations().every(a => a.playState === 'finished')")
 
 
 def note(page, message, site):

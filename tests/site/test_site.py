@@ -1,5 +1,6 @@
 """The built site as a reader's browser sees it, at desk and phone width, in light and dark."""
 
+import functools
 import io
 import json
 import re
@@ -13,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from tests.helpers import ROOT
-from tests.site.conftest import HTML, PAGES, PHONE, go, set_theme
+from tests.site.conftest import HTML, MEASURE_WIDTH, PAGES, PHONE, go, set_theme
 
 pytestmark = pytest.mark.site
 CHAPTERS = [name for name in PAGES if re.match(r"book/(\d|solutions|appendix/claims)", name)]
@@ -38,7 +39,6 @@ def test_every_image_has_alt_text_and_loads(desk):
 def violations(page, context, theme):
     """Return what is seriously wrong in a part of the page for somebody who sees badly or not at all."""
     set_theme(page, theme)
-    page.wait_for_timeout(200)
     options = {"resultTypes": ["violations"]}
     if theme == "dark":
         options["runOnly"] = ["color-contrast"]  # nothing but colours changes
@@ -82,27 +82,26 @@ def test_chapters_show_their_outputs_and_no_error(desk):
         assert desk.query_selector_all("main .cell_output")
 
 
+@functools.cache
+def files_in_git():
+    return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+
+
 def test_colab_button_leads_to_a_file_in_git(opened):
     """Chapters have one; other pages have nothing to run."""
     links = {a.get_attribute("href") for a in opened.query_selector_all("a[href*='colab.research.google.com']")}
     owner_and_name = REPOSITORY["url"].removeprefix("https://github.com/")
     prefix = f"https://colab.research.google.com/github/{owner_and_name}/blob/{REPOSITORY['branch']}/"
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     if opened.name in CHAPTERS:
         (link,) = links
         assert link.startswith(prefix)
-        assert link.removeprefix(prefix) in files
+        assert link.removeprefix(prefix) in files_in_git()
     else:
         assert links == set()
 
 
-def test_nothing_scrolls_sideways_on_a_phone(phone):
-    phone.wait_for_timeout(300)
-    width = phone.evaluate("document.documentElement.scrollWidth")
-    assert width <= PHONE["width"], phone.evaluate(
-        "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 391)"
-        ".slice(0, 5).map(e => e.outerHTML.slice(0, 120))"
-    )
+def test_nothing_scrolls_sideways_on_a_phone(opened):
+    assert opened.phone_width <= PHONE["width"], opened.too_wide
 
 
 @each_theme
@@ -142,7 +141,9 @@ def test_the_checks_can_say_no(page):
         "<pre style='background: #fff'>dark <span style='color: #ccc' data-checked>pale</span></pre></article></main>"
     )
     page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") > 390
+    width, too_wide = page.evaluate(MEASURE_WIDTH)
+    assert width > PHONE["width"]
+    assert "wide</div>" in too_wide[0]
     assert "image-alt" in violations(page, "article", "light")
     assert "color-contrast" in violations(page, "pre [data-checked]", "light")
     assert any("404" in problem for problem in page.problems)
