@@ -93,7 +93,6 @@ def pair(state, dtype):
     return ours, plain
 
 
-@pytest.mark.slow
 def test_it_is_the_plain_network(state):
     """In float32 both are 1e-5 from the original, and from each other; in float64 nothing is left of that.
 

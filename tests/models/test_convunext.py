@@ -65,7 +65,6 @@ def test_any_size(sides):
     assert fixed.predict(photo(*sides), verbose=0).shape == (1, *sides, 1)
 
 
-@pytest.mark.slow
 def test_images_of_many_sizes_one_after_the_other():
     """After the second size, TensorFlow traces a graph that does not know the sides."""
     model = ConvUNextModel(**SMALL)
@@ -96,7 +95,6 @@ def test_scale_equivariant_at_every_size_of_network(variant):
     assert homogeneity(model, photo(21, 34)).equivariance_error <= 1e-5
 
 
-@pytest.mark.slow
 def test_the_bias_free_design_with_layer_norm_forgets_the_scale():
     """The claim that it keeps the scale is wrong: the error is |1 - a| / a."""
     result = homogeneity(ConvUNextModel(**SMALL), photo(32, 32), scales=(0.5, 2, 10))
@@ -144,7 +142,6 @@ def test_stochastic_depth_grows_over_all_blocks():
     np.testing.assert_allclose(rates, np.linspace(0, 0.4, 5))
 
 
-@pytest.mark.slow
 def test_overrides_and_pretrained(tmp_path):
     model = create_convunext_variant(
         "tiny", (None, None, 1), blocks_per_level=1, initial_filters=4, filter_multiplier=3

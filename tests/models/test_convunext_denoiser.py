@@ -73,7 +73,6 @@ def test_weights_go_through_a_file(tmp_path):
         np.testing.assert_array_equal(ops.convert_to_numpy(other(photo())), ops.convert_to_numpy(model(photo())))
 
 
-@pytest.mark.slow
 def test_bad_arguments():
     with pytest.raises(ValueError, match="grey images only"):
         create_convunext_denoiser(channels=3, pretrained=True)
