@@ -22,11 +22,11 @@ for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
 done
 [ -n "$python" ] || fail "no Python 3.11, 3.12 or 3.13 with its venv module found ($(python3 --version 2>&1 || true)); install one, or name it with 'make PYTHON=/path/to/python ...'."
 
-# Python compiles what it imports, once; pip would compile everything, most of it for nothing.
 echo "make: installing $requirements into $venv (a few minutes, once)"
 rm -rf "$venv"
 log=$venv/install.log
 "$python" -m venv "$venv" || fail "$python could not make the virtual environment $venv; is the disk full?"
+# Python compiles what it imports, once; pip would compile everything, most of it for nothing.
 if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile -r "$requirements" >"$log" 2>&1 ||
     ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps -e . >>"$log" 2>&1; then
     fail "$requirements could not be installed: $(grep -i error "$log" | tail -n 1) The whole log is $log; run make again when the cause is gone."

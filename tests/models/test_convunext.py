@@ -54,7 +54,7 @@ def test_without_bias_no_weight_is_added(options):
     assert [weight for weight in ConvUNextModel(**SMALL, use_bias=True).weights if weight.name in ("bias", "beta")]
 
 
-@pytest.mark.parametrize("sides", [(1, 1), (1, 9), (15, 10), (37, 64)])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 9), (2, 3), (15, 10), (33, 64), (37, 21)])
 def test_any_size(sides):
     model = ConvUNextModel(**SMALL, enable_deep_supervision=True)
     outputs = model(photo(*sides))
