@@ -37,3 +37,33 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self):
         """Draw a new order."""
         self.order = self.rng.permutation(len(self.images))
+
+
+class Augmented(Batches):
+    """Batches that go through one of several chains of Keras's augmentation layers, in turn, and are `prepare`d last.
+
+    Keras runs these layers step by step outside of a model, which takes longer than a training step on a GPU; here each
+    chain is a model, and compiled.
+    """
+
+    def __init__(self, images, labels, prepare, *args, chains, **kwargs):
+        super().__init__(images, labels, lambda pixels: pixels.astype("float32"), *args, **kwargs)
+        self.finish, self.chains = prepare, [Chain(layers) for layers in chains]
+
+    def __getitem__(self, index):
+        images, labels = super().__getitem__(index)
+        batch = self.chains[index % len(self.chains)].predict_on_batch({"images": images, "labels": labels})
+        return self.finish(batch["images"]), batch["labels"]
+
+
+class Chain(keras.Model):
+    """Augmentation layers, one after the other, each told that this is training."""
+
+    def __init__(self, chain):
+        super().__init__()
+        self.chain = list(chain)
+
+    def call(self, batch):
+        for layer in self.chain:
+            batch = layer(batch, training=True)
+        return batch

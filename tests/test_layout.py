@@ -17,11 +17,12 @@ ALLOWED = {  # imports point one way
     "layers": {"_check", "layers"},
     "convert": {"_check", "convert"},
     "models": {"_check", "layers", "models", "convert"},
-    "measure": {"_check", "measure", "plot"},
+    "measure": {"_check", "_precision", "measure", "plot"},
     "data": {"_check", "data"},
-    "training": {"_check", "training", ""},
+    "training": {"_check", "_precision", "training", ""},
     "plot.py": set(),
     "_check.py": set(),
+    "_precision.py": set(),
     "__init__.py": set(),
 }
 

@@ -1,5 +1,6 @@
 """Measures: one property per file, `f(model, ...)` -> a small result with units, for any Keras model."""
 
+from dlt._precision import full_float32
 from dlt.measure.activation_memory import activation_memory
 from dlt.measure.channel_diversity import channel_diversity
 from dlt.measure.effective_receptive_field import effective_receptive_field
@@ -18,6 +19,7 @@ __all__ = [
     "alternate",
     "channel_diversity",
     "effective_receptive_field",
+    "full_float32",
     "homogeneity",
     "homogeneity_breakers",
     "jacobian",

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from dlt._check import fail
+from dlt._precision import full_float32
 from dlt.measure._table import Table
 
 SCALES = (0.01, 0.1, 0.5, 2.0, 10.0, 100.0)
@@ -77,6 +78,7 @@ class Homogeneity(Table):
         return curves(lines, x=self.scales, xlabel="scale of the input, a", ylabel="relative error", log="xy")
 
 
+@full_float32()
 def homogeneity(model, x, scales=SCALES):
     """Measure whether a function keeps the scale of its input, forgets it, or neither.
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from dlt._precision import full_float32
 from dlt.measure._table import Table
 from dlt.measure._trace import calling, listening, symbolic_inputs
 from dlt.measure.homogeneity import SCALES, TOLERANCE, Homogeneity, check_scales, compare
@@ -75,6 +76,7 @@ class Visit:
     kwargs: dict = None
 
 
+@full_float32()
 def homogeneity_breakers(model, x=None, scales=SCALES):
     """Find the parts of a model that break `f(a x) = a f(x)`, and say why.
 

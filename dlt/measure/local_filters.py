@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from dlt._check import check_images, fail
+from dlt._precision import full_float32
 from dlt.measure._gradients import input_gradient
 from dlt.measure._table import Table
 
@@ -49,6 +50,7 @@ class LocalFilters(Table):
         return images(pictures, cmap="seismic", limits=(-1, 1))
 
 
+@full_float32()
 def local_filters(model, image, pixels):
     """Return the linear filters that a network amounts to, at some pixels of one image.
 
@@ -94,6 +96,7 @@ def local_filters(model, image, pixels):
     return LocalFilters(tuple(map(tuple, pixels)), filters, outputs, tuple(sums.tolist()))
 
 
+@full_float32()
 def jacobian(model, image):
     """Return the whole Jacobian of a network at one image: what every output is made of.
 

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from dlt._check import check_images, check_positive_int, fail
+from dlt._precision import full_float32
 from dlt.measure._table import Table
 from dlt.measure.homogeneity import outputs_of
 
@@ -41,6 +42,7 @@ class TranslationError(Table):
         return curves(lines, x=self.shifts, xlabel="shift in pixels", ylabel="relative error")
 
 
+@full_float32()
 def translation_error(model, images, shifts=(1, 2, 4, 8), margin=0):
     """Measure whether a network follows when the picture moves.
 

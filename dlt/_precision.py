@@ -1,0 +1,44 @@
+import contextlib
+import importlib
+
+import keras
+
+
+def use_full_float32():
+    """Let the backend multiply float32 numbers whole, and return a function that takes this back.
+
+    NVIDIA's GPUs since Ampere round the factors of matrix products and convolutions to 10 binary digits (TF32), unless
+    they are told not to. Training does not mind, but an equality that holds to 1e-6 seems to fail at 1e-3.
+    """
+    backend = keras.backend.backend()
+    library = importlib.import_module(backend)
+    if backend == "tensorflow":
+        config = library.config.experimental
+        before = config.tensor_float_32_execution_enabled()
+        config.enable_tensor_float_32_execution(False)
+        return lambda: config.enable_tensor_float_32_execution(before)
+    if backend == "jax":
+        before = library.config.jax_default_matmul_precision
+        library.config.update("jax_default_matmul_precision", "highest")
+        return lambda: library.config.update("jax_default_matmul_precision", before)
+    if backend == "torch":
+        before = library.backends.cudnn.allow_tf32, library.get_float32_matmul_precision()
+        set_torch(library, False, "highest")
+        return lambda: set_torch(library, *before)
+    return lambda: None
+
+
+def set_torch(torch, convolutions, products):
+    """Set both of PyTorch's switches: may cuDNN round, and how precise are matrix products."""
+    torch.backends.cudnn.allow_tf32 = convolutions
+    torch.set_float32_matmul_precision(products)
+
+
+@contextlib.contextmanager
+def full_float32():
+    """Let the backend multiply float32 numbers whole, for the length of a `with` or of the function it decorates."""
+    restore = use_full_float32()
+    try:
+        yield
+    finally:
+        restore()
