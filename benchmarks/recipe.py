@@ -1,6 +1,7 @@
 """What each ingredient of ConvNeXt's training recipe does to a small ConvNeXt V2 on part of CIFAR-10.
 
 python -m benchmarks.recipe --data DIR_OR_ZIP --out dlt/assets/cifar10_recipe_cpu.json
+python -m benchmarks.recipe --data DIR_OR_ZIP --epochs 160 --seeds 1 --recipes baseline "full recipe" --out ...
 
 Runs that the file already holds are not repeated.
 """
@@ -14,11 +15,11 @@ import keras
 import numpy as np
 
 import dlt
-from benchmarks._cifar10 import Batches, standardiser
+from benchmarks._cifar10 import Augmented, standardiser
 from benchmarks._provenance import provenance
 
 NETWORK = {"depths": (1, 1, 1), "dims": (32, 64, 128), "num_classes": 10, "input_shape": (32, 32, 3), "patch_size": 4}
-TRAIN_IMAGES, BATCH_SIZE, EPOCHS, WARMUP_EPOCHS = 10_000, 128, 16, 2
+TRAIN_IMAGES, BATCH_SIZE, EPOCHS = 10_000, 128, 16
 BASELINE = {
     "peak_learning_rate": 4e-3,
     "schedule": "warm-up, cosine",
@@ -60,21 +61,6 @@ NOTE = (
 )
 
 
-class Mixed(Batches):
-    """Batches that went through RandAugment, were standardised, and then mixed by one of `mixes`."""
-
-    def __init__(self, *args, mixes, **kwargs):
-        self.mixes = mixes
-        super().__init__(*args, **kwargs)
-
-    def __getitem__(self, index):
-        images, labels = super().__getitem__(index)
-        if not self.mixes:
-            return images, labels
-        mixed = self.mixes[index % len(self.mixes)]({"images": images, "labels": labels}, training=True)
-        return mixed["images"], mixed["labels"]
-
-
 def layer(name, seed):
     """Return one of Keras's augmentation layers."""
     kind, arguments = LAYERS[name]
@@ -83,23 +69,17 @@ def layer(name, seed):
 
 def batches(x, y, recipe, seed):
     """Return the training batches of a recipe."""
-    standardise = standardiser(x)
-    augment = layer("RandAugment", seed)
-
-    def prepare(images):
-        if not recipe["rand_augment"]:
-            return standardise(images)
-        return standardise(keras.ops.convert_to_numpy(augment(images.astype("float32"), training=True)))
-
-    mixes = [layer(name, seed + 1) for name in recipe["mix"]]
-    return Mixed(x, y, prepare, BATCH_SIZE, seed, recipe["shift_and_mirror"], mixes=mixes)
+    first = ["RandAugment"] if recipe["rand_augment"] else []
+    chains = [[*first, mix] for mix in recipe["mix"]] or [first]
+    chains = [[layer(name, seed) for name in chain] for chain in chains]
+    return Augmented(x, y, standardiser(x), BATCH_SIZE, seed, recipe["shift_and_mirror"], chains=chains)
 
 
-def optimizer(recipe, model, steps_per_epoch):
-    """Return AdamW as the recipe wants it."""
+def optimizer(recipe, model, steps):
+    """Return AdamW as the recipe wants it for a training of this many steps."""
     rate = peak = recipe["peak_learning_rate"]
     if recipe["schedule"] != "constant":
-        warmup, steps = WARMUP_EPOCHS * steps_per_epoch, EPOCHS * steps_per_epoch
+        warmup = steps // 8
         rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warmup, warmup_target=peak, warmup_steps=warmup)
     ema = recipe["ema_momentum"]
     average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
@@ -109,7 +89,7 @@ def optimizer(recipe, model, steps_per_epoch):
     return adamw
 
 
-def run(name, seed, train, test):
+def run(name, seed, epochs, train, test):
     """Train one recipe and return what came out, as a dict that JSON can hold."""
     recipe, start = BASELINE | RECIPES[name], time.perf_counter()
     keras.backend.clear_session()
@@ -117,8 +97,9 @@ def run(name, seed, train, test):
     model = dlt.models.ConvNeXtV2(**NETWORK)
     data = batches(*train, recipe, seed)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe["label_smoothing"])
-    model.compile(optimizer(recipe, model, len(data)), loss, metrics=["accuracy"])
-    history = model.fit(data, epochs=EPOCHS, verbose=0).history  # with EMA, `fit` leaves the average in the weights
+    metrics = [keras.metrics.CategoricalAccuracy("accuracy")]
+    model.compile(optimizer(recipe, model, epochs * len(data)), loss, metrics=metrics)
+    history = model.fit(data, epochs=epochs, verbose=0).history  # with EMA, `fit` leaves the average in the weights
     logits = model.predict(standardiser(train[0])(test[0]), batch_size=500, verbose=0)
     cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)(test[1], logits)
     return {
@@ -137,6 +118,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder or .zip of the images; without it the original is downloaded")
     parser.add_argument("--seeds", type=int, default=2, help="how many trainings per recipe")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="how long each training is")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES, help="which; all if not given")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no run after these")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="JSON file to write")
     args = parser.parse_args()
@@ -146,39 +129,40 @@ def main():
     one_hot = np.eye(10, dtype="float32")
     train, test = (x[kept], one_hot[y[kept]]), (x_test, one_hot[y_test])
     runs = json.loads(args.out.read_text(encoding="utf8"))["runs"] if args.out.exists() else []
-    planned = [(name, seed) for seed in range(args.seeds) for name in RECIPES]
+    planned = [(name, seed) for seed in range(args.seeds) for name in args.recipes]
     planned.sort(key=lambda run: run[0] != "baseline")  # all its seeds first: their spread is the scale for the rest
     for name, seed in planned:
         if any((run["recipe"], run["seed"]) == (name, seed) for run in runs):
             continue
         if time.perf_counter() - start > 60 * args.minutes:
             break
-        runs.append(run(name, seed, train, test))
-        write(args.out, runs, planned, args.seeds)
+        runs.append(run(name, seed, args.epochs, train, test))
+        write(args.out, runs, planned, args)
         print(f"{name}, seed {seed}: {runs[-1]['test_accuracy']:.3f} in {runs[-1]['seconds']} s", flush=True)
-    write(args.out, runs, planned, args.seeds)
+    write(args.out, runs, planned, args)
 
 
-def write(out, runs, planned, seeds):
+def write(out, runs, planned, args):
     """Write everything known so far, in one stroke."""
     model = dlt.models.ConvNeXtV2(**NETWORK)
-    steps = TRAIN_IMAGES // BATCH_SIZE * EPOCHS
+    steps = TRAIN_IMAGES // BATCH_SIZE * args.epochs
     done = [(run["recipe"], run["seed"]) for run in runs]
     missing = [f"{name}, seed {seed}" for name, seed in planned if (name, seed) not in done]
     result = {
         "network": {"class": "dlt.models.ConvNeXtV2", **NETWORK},
         "parameters": dlt.measure.parameters(model).total,
         "mega_macs": dlt.measure.macs(model).total / 1e6,
-        "training": {"images": TRAIN_IMAGES, "batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps": steps}
-        | {"warmup_epochs": WARMUP_EPOCHS},
+        "training": {"images": TRAIN_IMAGES, "batch_size": BATCH_SIZE, "epochs": args.epochs, "steps": steps}
+        | {"warmup_steps": steps // 8},
         "test_images": 10_000,
         "baseline": BASELINE,
         "layers": {name: arguments for name, (_, arguments) in LAYERS.items()},
         "runs": runs,
         "missing": missing,
         "provenance": provenance(
-            f"python -m benchmarks.recipe --data DIR_OR_ZIP --seeds {seeds} --out {out.name}",
-            list(range(seeds)),
+            f"python -m benchmarks.recipe --data DIR_OR_ZIP --epochs {args.epochs} --seeds {args.seeds} "
+            f"--recipes {' '.join(map(repr, args.recipes))} --out {out.name}",
+            list(range(args.seeds)),
             NOTE.format(done=len(runs), missing=len(missing)),
         ),
     }
