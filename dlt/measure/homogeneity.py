@@ -83,8 +83,9 @@ def homogeneity(model, x, scales=SCALES):
     """Measure whether a function keeps the scale of its input, forgets it, or neither.
 
     f is *equivariant* to scale (homogeneous of degree 1) if `f(a x) = a f(x)` for all a > 0, and *invariant*
-    (degree 0) if `f(a x) = f(x)`. The input is multiplied by each scale, f runs in inference mode, and both
-    differences are reported relative to what they should be. Norms are taken in float64 over a whole output.
+    (degree 0) if `f(a x) = f(x)`. The input is multiplied by each scale, f runs in inference mode and in full
+    float32 (`full_float32`), and both differences are reported relative to what they should be. Norms are taken in
+    float64 over a whole output.
 
     Args:
         model: A Keras model or layer, called with `training=False`; or any function of `x`. It may return one tensor
