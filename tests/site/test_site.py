@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from tests.helpers import ROOT
-from tests.site.conftest import HTML, MEASURE_WIDTH, PAGES, PHONE, go, set_theme
+from tests.site.conftest import DESK, HTML, MEASURE_WIDTH, PAGES, PHONE, go, set_theme
 
 pytestmark = pytest.mark.site
 CHAPTERS = [name for name in PAGES if re.match(r"book/(\d|solutions|appendix/claims)", name)]
@@ -102,6 +102,23 @@ def test_colab_button_leads_to_a_file_in_git(opened):
 
 def test_nothing_scrolls_sideways_on_a_phone(opened):
     assert opened.phone_width <= PHONE["width"], opened.too_wide
+
+
+def test_code_keeps_its_120_columns_on_a_wide_screen(page):
+    go(page, "book/2-convnext/08-grn-and-v2.html")
+    columns = {}
+    for width in (1600, DESK["width"]):
+        page.set_viewport_size({"width": width, "height": 900})
+        columns[width] = page.eval_on_selector(
+            ".cell_input pre",
+            """pre => {
+                const style = getComputedStyle(pre), canvas = document.createElement("canvas").getContext("2d");
+                canvas.font = `${style.fontSize} ${style.fontFamily}`;
+                const inside = pre.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+                return inside / canvas.measureText("m").width;
+            }""",
+        )
+    assert columns[1600] >= 120 > columns[DESK["width"]]
 
 
 @each_theme
