@@ -52,7 +52,7 @@ LAYERS = {  # name: Keras's layer and its arguments; alpha of both mixes as in t
     "CutMix": (keras.layers.CutMix, {"factor": (1.0, 1.0)}),
 }
 NOTE = (
-    "{done} runs done; there was no time for the {missing} under `missing`. "
+    "{done} runs done, {missing} planned and not done for want of time. "
     "CPU runs on a machine shared with other work: `seconds` are not comparable. "
     f"The first {TRAIN_IMAGES:,} training images of one permutation, the same for all runs, and all test images, "
     "which each run looked at once, at its end; nothing was chosen by them. Every run of a seed starts from the same "
