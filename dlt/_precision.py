@@ -35,7 +35,7 @@ def full_float32():
     """Let the backend multiply float32 numbers whole, for the length of a `with` or of the function it decorates.
 
     NVIDIA's GPUs since Ampere round the factors of matrix products and convolutions to 10 binary digits (TF32), unless
-    they are told not to. Training does not mind, but an equality that holds to 1e-6 seems to fail at 1e-3.
+    they are told not to. Training does not mind, but what is equal to 1e-6 elsewhere differs by more than 1e-4.
     `homogeneity`, `homogeneity_breakers`, `translation_error`, `local_filters` and `jacobian` ask for it by themselves.
     Elsewhere than on such a GPU nothing changes.
 
