@@ -42,8 +42,7 @@ class Batches(keras.utils.PyDataset):
 class Augmented(Batches):
     """Batches that go through one of several chains of Keras's augmentation layers, in turn, and are `prepare`d last.
 
-    Keras runs these layers step by step outside of a model, which takes longer than the training step. Here each chain
-    is a model, and compiled: on TensorFlow and a CPU, an epoch of the full recipe takes a fifth of the time.
+    Outside of a model, Keras runs these layers step by step; here each chain is a model, and compiled.
     """
 
     def __init__(self, images, labels, prepare, *args, chains, **kwargs):

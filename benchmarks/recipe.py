@@ -1,7 +1,7 @@
 """What each ingredient of ConvNeXt's training recipe does to a small ConvNeXt V2 on part of CIFAR-10.
 
 python -m benchmarks.recipe --data DIR_OR_ZIP --out dlt/assets/cifar10_recipe_cpu.json
-python -m benchmarks.recipe --data DIR_OR_ZIP --epochs 160 --seeds 1 --recipes baseline "full recipe" --out ...
+python -m benchmarks.recipe --data DIR_OR_ZIP --epochs 160 --recipes baseline "full recipe" --out ...
 
 Runs that the file already holds are not repeated.
 """
@@ -128,7 +128,10 @@ def main():
     kept = np.random.default_rng(0).permutation(len(x))[:TRAIN_IMAGES]
     one_hot = np.eye(10, dtype="float32")
     train, test = (x[kept], one_hot[y[kept]]), (x_test, one_hot[y_test])
-    runs = json.loads(args.out.read_text(encoding="utf8"))["runs"] if args.out.exists() else []
+    before = json.loads(args.out.read_text(encoding="utf8")) if args.out.exists() else None
+    if before and before["training"]["epochs"] != args.epochs:
+        parser.error(f"{args.out} holds trainings of {before['training']['epochs']} epochs: name another file")
+    runs = before["runs"] if before else []
     planned = [(name, seed) for seed in range(args.seeds) for name in args.recipes]
     planned.sort(key=lambda run: run[0] != "baseline")  # all its seeds first: their spread is the scale for the rest
     for name, seed in planned:

@@ -1,6 +1,7 @@
 import importlib
 
 import keras
+import numpy as np
 import pytest
 
 import dlt
@@ -45,18 +46,39 @@ def test_an_error_takes_it_back_too():
     assert rounds()
 
 
-def test_instruments_measure_in_full_float32():
-    seen = []
+class Listener(keras.layers.Layer):
+    """A layer that changes nothing and remembers whether the backend would have rounded."""
 
-    def network(x):
-        seen.append(rounds())
-        return x
+    def __init__(self):
+        super().__init__()
+        self.heard = []
 
-    image = keras.ops.ones((1, 32, 32, 1))
-    dlt.measure.homogeneity(network, image)
-    dlt.measure.translation_error(network, image)
-    assert seen
-    assert not any(seen)
+    def call(self, inputs):
+        self.heard.append(rounds())
+        return inputs
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        dlt.measure.homogeneity,
+        dlt.measure.homogeneity_breakers,
+        dlt.measure.translation_error,
+        lambda model, images: dlt.measure.local_filters(model, images[0], [(1, 1)]),
+        lambda model, images: dlt.measure.jacobian(model, images[0, :4, :4]),
+    ],
+)
+def test_instruments_measure_in_full_float32(measure):
+    listener = Listener()
+    model = keras.Sequential([keras.Input((None, None, 1)), listener])
+    images = np.ones((1, 32, 32, 1), "float32")
+    listener.heard.clear()
+    model(images)
+    assert listener.heard == [True]  # the control: without an instrument it may round
+    listener.heard.clear()
+    measure(model, images)
+    assert listener.heard
+    assert not any(listener.heard)
     assert rounds()
 
 

@@ -6,9 +6,19 @@ import keras
 import numpy as np
 import pytest
 
+from dlt._precision import use_full_float32
 from dlt.training import choose_profile, profile_name, start
 
 profile_module = importlib.import_module("dlt.training.profile")
+
+
+@pytest.fixture(autouse=True)
+def precision_as_before():
+    """`start` sets it for good; other tests ask what the backend chooses by itself."""
+    take_back = use_full_float32()
+    take_back()
+    yield
+    take_back()
 
 
 def test_environment_decides(monkeypatch):
