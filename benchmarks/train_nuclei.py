@@ -113,7 +113,7 @@ def train(network, data, minutes, seed, tick):
     model.compile(
         optimizer,
         dlt.training.BinaryCrossentropyDice(0.5),
-        metrics=[dlt.training.DiceCoefficient(), keras.metrics.BinaryIoU(target_class_ids=[1], name="iou")],
+        metrics=[dlt.metrics.DiceCoefficient(), keras.metrics.BinaryIoU(target_class_ids=[1], name="iou")],
     )
     batch_size = RECIPE["batch_size"]
     batches = patches(data["train"], batch_size, len(data["train"].ids) // batch_size, augmentation(), seed)
@@ -130,12 +130,12 @@ def scores(masks, labels):
         masks: List of float arrays of shape `(height, width, 1)`, probabilities.
         labels: List of whole-number arrays of the same shapes.
     """
-    iou, total = keras.metrics.BinaryIoU(target_class_ids=[1]), dlt.training.ObjectScores()
+    iou, total = keras.metrics.BinaryIoU(target_class_ids=[1]), dlt.metrics.ObjectScores()
     dice, precision = [], []
     for mask, truth in zip(masks, labels, strict=True):
-        dice.append(float(dlt.training.dice_coefficient((truth > 0)[None], mask[None])[0]))
+        dice.append(float(dlt.metrics.dice_coefficient((truth > 0)[None], mask[None])[0]))
         iou.update_state(truth > 0, mask)
-        found = dlt.training.object_scores(truth, dlt.training.objects(mask, min_area=MIN_AREA))
+        found = dlt.metrics.object_scores(truth, dlt.predict.objects(mask, min_area=MIN_AREA))
         precision.append(found.average_precision)
         total += found
     return {
@@ -176,7 +176,7 @@ def run(network, path, minutes, seed, clock, out):
         "steps": counted.steps,
         "epochs": round(counted.steps / steps, 1),
         "seconds_per_epoch": round(counted.elapsed / counted.steps * steps, 1),
-        "test": scores(dlt.training.predict_padded(model, test), data["test"].labels),
+        "test": scores(dlt.predict.padded(model, test), data["test"].labels),
         "otsu": scores([otsu(image) for image in test], data["test"].labels),
         "history": {key: [round(float(value), 4) for value in values] for key, values in history.items()},
     }

@@ -20,6 +20,8 @@ ALLOWED = {  # imports point one way
     "measure": {"_check", "_precision", "measure", "plot"},
     "data": {"_check", "data"},
     "training": {"_check", "_precision", "training", ""},
+    "metrics": {"_check", "metrics"},
+    "predict": {"_check", "predict"},
     "plot.py": set(),
     "_check.py": set(),
     "_precision.py": set(),
@@ -65,7 +67,7 @@ def test_importing_dlt_costs_nothing_beyond_keras():
 
 
 def test_everything_public_has_a_docstring_that_says_enough():
-    for module in ("convert", "data", "layers", "measure", "models", "training"):
+    for module in ("convert", "data", "layers", "measure", "metrics", "models", "predict", "training"):
         package = importlib.import_module(f"dlt.{module}")
         for name in package.__all__:
             thing = getattr(package, name)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from dlt.data import nuclei_crops, nuclei_view
+from dlt.metrics import dice_coefficient
 from dlt.models import create_nuclei_segmenter
 from dlt.models.nuclei_segmenter import NETWORKS
-from dlt.training import dice_coefficient
 
 
 def dice(model):

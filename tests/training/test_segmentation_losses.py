@@ -1,10 +1,11 @@
-"""BCE + Dice and the Dice coefficient, against Keras's own parts and by hand."""
+"""BCE + Dice, against Keras's own parts."""
 
 import keras
 import numpy as np
 import pytest
 
-from dlt.training import BinaryCrossentropyDice, DiceCoefficient, dice_coefficient
+from dlt.metrics import DiceCoefficient
+from dlt.training import BinaryCrossentropyDice
 
 
 @pytest.fixture
@@ -46,26 +47,6 @@ def test_loss_and_metric_survive_saving(tmp_path, pair):
     again = keras.models.load_model(tmp_path / "model.keras")
     assert again.loss.get_config() == model.loss.get_config()
     np.testing.assert_allclose(again.evaluate(pair[1], pair[0], verbose=0), expected, rtol=1e-5)
-
-
-def test_dice_by_hand():
-    truth, answer = np.zeros((2, 4, 4, 4, 1), "float32")
-    truth[0, 0, :4], answer[0, 0, :3], answer[0, 1, 0] = 1, 0.9, 0.6  # 4 and 4 pixels, 3 in common
-    truth[1, :2] = 1  # nothing found
-    answer[2, 0, 0] = 0.51  # something invented
-    found = keras.ops.convert_to_numpy(dice_coefficient(truth, answer))
-    np.testing.assert_allclose(found, [0.75, 0, 0, 1])  # the last: nothing there, nothing found
-    assert float(dice_coefficient(truth, answer, threshold=0.7)[0]) == pytest.approx(6 / 7)
-
-
-def test_the_metric_is_the_mean_over_images(pair):
-    metric = DiceCoefficient()
-    for i in range(3):
-        metric.update_state(pair[0][i : i + 1], pair[1][i : i + 1])
-    assert float(metric.result()) == pytest.approx(float(keras.ops.mean(dice_coefficient(*pair))))
-    a, b = pair[0] > 0, pair[1] > 0.5
-    expected = [2 * (a[i] & b[i]).sum() / (a[i].sum() + b[i].sum()) for i in range(3)]
-    assert float(metric.result()) == pytest.approx(np.mean(expected))
 
 
 def test_bad_weight():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dlt.data import borders, cells
-from dlt.training import ObjectScores, object_scores, objects
+from dlt.metrics import ObjectScores, object_scores
+from dlt.predict import objects
 
 
 def test_the_truth_is_found_whatever_the_numbers(rng):
@@ -40,17 +41,6 @@ def test_scores_add_up():
     assert total.average_precision == 4 / 8
     assert total.f1 == 8 / 12
     assert ObjectScores().f1 == ObjectScores().average_precision == 1
-
-
-def test_objects_are_the_connected_parts_without_dirt():
-    mask = np.zeros((8, 8, 1))
-    mask[:3, :3], mask[3, 3], mask[5:, 5:] = 0.9, 0.6, 0.51
-    assert objects(mask).max() == 3
-    found = objects(mask, min_area=2)
-    assert (found.shape, found.dtype, found.max()) == ((8, 8, 1), np.int32, 2)
-    assert found[3, 3] == 0
-    assert objects(mask, threshold=0.7).max() == 1
-    assert objects(np.zeros((4, 4, 1))).max() == 0
 
 
 def test_borders_keep_touching_cells_apart():

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from dlt.measure import receptive_field
-from dlt.training import predict_padded, predict_tiles
+from dlt.predict import padded, tiles
 from tests.helpers import randomise
 
 
@@ -26,26 +26,26 @@ def network(convolutions=2, pooling=True):
 
 def test_where_nothing_is_missing_the_result_is_the_networks(rng):
     model, x = network(), rng.random((2, 16, 32, 1)).astype("float32")
-    np.testing.assert_array_equal(predict_padded(model, x), model.predict_on_batch(x))
+    np.testing.assert_array_equal(padded(model, x), model.predict_on_batch(x))
 
 
 def test_any_size_from_one_pixel_up(rng):
     model = network()
     for height, width in ((1, 1), (1, 40), (2, 3), (15, 17), (33, 16)):
         x = rng.random((1, height, width, 1)).astype("float32")
-        y = predict_padded(model, x)
+        y = padded(model, x)
         assert y.shape == (1, height, width, 2)
         wide = np.pad(x, ((0, 0), (0, -height % 16), (0, -width % 16), (0, 0)), "symmetric")
         np.testing.assert_array_equal(y, model.predict_on_batch(wide)[:, :height, :width])
     x = rng.random((1, 6, 6, 1)).astype("float32")
-    np.testing.assert_array_equal(predict_padded(model, x, multiple=2), model.predict_on_batch(x))
+    np.testing.assert_array_equal(padded(model, x, multiple=2), model.predict_on_batch(x))
 
 
 def test_a_list_of_images_of_different_sizes(rng):
     model, images = network(), [rng.random((height, 20, 1)).astype("float32") for height in (5, 16)]
-    answers = predict_padded(model, images)
+    answers = padded(model, images)
     assert [answer.shape for answer in answers] == [(5, 20, 2), (16, 20, 2)]
-    np.testing.assert_array_equal(answers[0], predict_padded(model, images[0][None])[0])
+    np.testing.assert_array_equal(answers[0], padded(model, images[0][None])[0])
 
 
 @pytest.mark.parametrize("shape", [(100, 70), (96, 96), (20, 130), (64, 64), (1, 1)])
@@ -53,17 +53,17 @@ def test_tiles_have_no_seams(rng, shape):
     model, image = network(), rng.random((*shape, 1)).astype("float32")
     reach = receptive_field(model).size[0] // 2
     assert reach <= 32 // 4
-    whole = predict_padded(model, image[None])[0]
-    tiles = predict_tiles(model, image, tile=64, overlap=32)
-    assert tiles.shape == whole.shape
-    assert np.abs(tiles - whole).max() < 1e-5 * np.abs(whole).max()
+    whole = padded(model, image[None])[0]
+    found = tiles(model, image, tile=64, overlap=32)
+    assert found.shape == whole.shape
+    assert np.abs(found - whole).max() < 1e-5 * np.abs(whole).max()
 
 
 def test_tiles_without_overlap_have_seams(rng):
     """The control: the same network on the same image, and the error sits where tiles meet."""
     model, image = network(), rng.random((128, 128, 1)).astype("float32")
-    whole = predict_padded(model, image[None])[0]
-    error = np.abs(predict_tiles(model, image, tile=64, overlap=0) - whole).max(-1)
+    whole = padded(model, image[None])[0]
+    error = np.abs(tiles(model, image, tile=64, overlap=0) - whole).max(-1)
     assert error.max() > 0.05 * np.abs(whole).max()
     assert max(error[56:72].max(), error[:, 56:72].max()) == error.max()
     assert error[16:48, 16:48].max() < 1e-5 * np.abs(whole).max()
@@ -71,8 +71,8 @@ def test_tiles_without_overlap_have_seams(rng):
 
 def test_an_overlap_too_small_for_the_network_is_seen(rng):
     model, image = network(convolutions=8), rng.random((96, 96, 1)).astype("float32")
-    whole = predict_padded(model, image[None])[0]
-    errors = [np.abs(predict_tiles(model, image, 64, overlap) - whole).max() for overlap in (16, 48)]
+    whole = padded(model, image[None])[0]
+    errors = [np.abs(tiles(model, image, 64, overlap) - whole).max() for overlap in (16, 48)]
     assert errors[1] < 1e-5 * np.abs(whole).max() < errors[0]
 
 
@@ -80,17 +80,17 @@ def test_bad_arguments(rng):
     model, image = network(), np.zeros((40, 40, 1), "float32")
     for tile, overlap in ((60, 32), (64, 30), (64, 64), (64, -16)):
         with pytest.raises(ValueError, match=f"tile={tile}, overlap={overlap}"):
-            predict_tiles(model, image, tile, overlap)
+            tiles(model, image, tile, overlap)
     with pytest.raises(ValueError, match="works on batches of images"):
-        predict_padded(model, image)
+        padded(model, image)
     with pytest.raises(ValueError, match="works on batches of images"):
-        predict_tiles(model, image[None])
+        tiles(model, image[None])
     smaller = keras.Sequential([keras.Input((None, None, 1)), layers.AveragePooling2D(2)])
     smaller.compile(jit_compile=False)
     with pytest.raises(ValueError, match="no answer for every pixel"):
-        predict_padded(smaller, image[None])
+        padded(smaller, image[None])
     images = keras.Input((None, None, 1))
     two = keras.Model(images, [layers.Conv2D(1, 1)(images), layers.AveragePooling2D(2)(images)])
     two.compile(jit_compile=False)
     with pytest.raises(ValueError, match="finest output"):
-        predict_padded(two, image[None])
+        padded(two, image[None])
