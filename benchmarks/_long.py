@@ -1,0 +1,125 @@
+"""A training that survives: killed at any moment and started again, it ends with the same weights, to the last bit.
+
+What a training is at the end of an epoch: the model's weights, the optimizer's (its step, momenta and averages are
+among them), and which batches come next. Keras saves the first two in one file; the third follows from the optimizer's
+step, if the data depend on seed, epoch and index alone, as those of `dlt.data` do. `keras.callbacks.BackupAndRestore`
+writes its file in place and the epoch into a second one: killed between the two, it goes on with another epoch's data.
+"""
+
+import csv
+import json
+import os
+import pathlib
+import time
+
+import keras
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Writes weights and optimizer at the end of every epoch; the file with the right name is always a whole one."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write beside it, then rename, which is one step for the operating system."""
+        part = self.path.with_name("part.weights.h5")
+        self.model.save_weights(part, overwrite=True)
+        os.replace(part, self.path)
+
+
+class Log(keras.callbacks.Callback):
+    """Appends a line of numbers per epoch to a .csv file, with the seconds of wall and CPU that it took."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clocks."""
+        self.began = time.perf_counter(), time.process_time()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the line."""
+        seconds = time.perf_counter() - self.began[0], time.process_time() - self.began[1]
+        row = {"epoch": epoch, "seconds": round(seconds[0], 1), "cpu_seconds": round(seconds[1], 1)}
+        row |= {name: f"{float(value):.6g}" for name, value in logs.items()}
+        header = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if header:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def settings(folder, given):
+    """Return the settings of a training: those it was begun with, or `given` ones, which are then written down.
+
+    Args:
+        folder: Path of the training's folder.
+        given: Dict of numbers and strings.
+
+    Raises:
+        ValueError: If the training was begun with others.
+    """
+    file = pathlib.Path(folder) / "settings.json"
+    if file.exists():
+        begun = json.loads(file.read_text())
+        different = [name for name in begun | given if begun.get(name) != given.get(name)]
+        if different:
+            expected, received = ({name: source.get(name) for name in different} for source in (begun, given))
+            raise ValueError(
+                f"This training was begun with other settings. Expected {expected}. Received: {received}. "
+                "Name another folder to begin a new one."
+            )
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(given, indent=1) + "\n")
+    return given
+
+
+def train(model, data, epochs, folder, validation_data=None, callbacks=(), verbose=2):
+    """Train a compiled model to the end of `epochs`, from wherever the checkpoint in `folder` stands.
+
+    Args:
+        model: Compiled Keras model, built.
+        data: `keras.utils.PyDataset` with an attribute `epoch`, which names the batches that come next.
+        epochs: Whole number of epochs in all.
+        folder: Path of a folder for checkpoint and log.
+        validation_data: As in `keras.Model.fit`; with averaged weights (`use_ema`), it is these that are validated.
+        callbacks: Keras callbacks.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        List of a dict of strings per epoch, from the log, of all that were trained in this folder.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint, log = folder / "checkpoint.weights.h5", folder / "log.csv"
+    model.optimizer.build(model.trainable_variables)
+    if checkpoint.exists():
+        model.load_weights(checkpoint)
+    done = int(model.optimizer.iterations) // len(data)
+    parts = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch)),
+        *([keras.callbacks.SwapEMAWeights()] if model.optimizer.use_ema else []),
+        *callbacks,
+        Log(log),  # before the checkpoint: an epoch that was not saved is logged again
+        Checkpoint(checkpoint),
+    ]
+    if done < epochs:
+        model.fit(
+            data,
+            initial_epoch=done,
+            epochs=epochs,
+            validation_data=validation_data,
+            callbacks=parts,
+            verbose=verbose,
+            shuffle=False,  # by default Keras takes the batches of a PyDataset in an order that no seed of theirs knows
+        )
+    elif model.optimizer.use_ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    with log.open(newline="") as file:
+        rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
+    return [rows[epoch] for epoch in sorted(rows)]
