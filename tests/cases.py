@@ -198,4 +198,15 @@ CASES = [
             ({"input_shape": (8, 8)}, "fixed"),
         ),
     ),
+    Case(
+        models.ResidualUNet,
+        lambda **kwargs: models.ResidualUNet(**{"filters": (4, 8), "blocks": (1, 1), **kwargs}),
+        (2, 11, 6, 3),
+        (
+            ({"filters": (4, 8, 16)}, r"two sequences of the same length, at least 1. Received: filters=\(4, 8, 16\)"),
+            ({"filters": (0, 8)}, "filters=0"),
+            ({"blocks": (1, 1.5)}, "blocks=1.5"),
+            ({"input_shape": (8, 8)}, "fixed"),
+        ),
+    ),
 ]

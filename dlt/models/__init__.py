@@ -9,7 +9,9 @@ from dlt.models.convunext import (
     create_inference_model_from_training_model,
 )
 from dlt.models.convunext_denoiser import create_convunext_denoiser
+from dlt.models.denoiser import create_denoiser
 from dlt.models.nuclei_segmenter import create_nuclei_segmenter
+from dlt.models.residual_unet import ResidualUNet
 from dlt.models.unet import UNet
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "ConvNeXtV1",
     "ConvNeXtV2",
     "ConvUNextModel",
+    "ResidualUNet",
     "UNet",
     "create_acc_unet",
     "create_acc_unet_binary",
@@ -25,6 +28,7 @@ __all__ = [
     "create_convnext_v2",
     "create_convunext_denoiser",
     "create_convunext_variant",
+    "create_denoiser",
     "create_inference_model_from_training_model",
     "create_nuclei_segmenter",
 ]

@@ -1,0 +1,39 @@
+import keras
+
+from dlt.models._model import Model
+from dlt.models.residual_unet import ResidualUNet
+
+
+def create_denoiser(channels: int = 1, use_bias: bool = False, name: str = "denoiser", **kwargs) -> keras.Model:
+    """Return a blind denoiser: noisy images in, clean images of the same size out, whatever the noise level.
+
+    A `ResidualUNet` estimates the noise, and the estimate is subtracted: `f(x) = x - net(x)`. Nobody tells it how noisy
+    the image is. Without biases it keeps the scale, `f(a x) = a f(x)` for all a > 0, and therefore goes on working at
+    noise levels that it was never trained on.
+
+    Reference: Mohan et al. 2020, "Robust and interpretable blind image denoising via bias-free convolutional neural
+    networks" (https://arxiv.org/abs/1906.05478).
+
+    Args:
+        channels: Whole number, 1 for grey images and 3 for colour.
+        use_bias: Boolean. True adds biases everywhere and gives up the scale: the twin to compare with.
+        name: String, the model's name.
+        **kwargs: Any other argument of `ResidualUNet`.
+
+    Returns:
+        A functional Keras model, float images of shape `(batch, height, width, channels)` in and out, with black 0
+        and white 1. Any height and width will do.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    >>> denoiser = create_denoiser()
+    >>> tuple(denoiser(keras.ops.zeros((1, 21, 14, 1))).shape)
+    (1, 21, 14, 1)
+    """
+    network = ResidualUNet(**{"name": "noise", "input_shape": (None, None, channels), "use_bias": use_bias, **kwargs})
+    images = keras.Input(network.input_shape[1:], name="images")
+    head = network.get_layer("output").kernel
+    head.assign(keras.ops.zeros(head.shape))  # randomly initialised, it subtracts nothing, and learns faster for it
+    clean = keras.layers.Subtract(dtype=network.get_layer("output").dtype_policy, name="clean")
+    return Model(images, clean([images, network(images)]), name=name)
