@@ -15,7 +15,7 @@ NETWORKS = {  # name: class, its arguments
 
 
 def create_nuclei_segmenter(network="unet", pretrained=None):
-    """Return a small network that finds cell nuclei in microscope images: one of three that chapter 19 compares.
+    """Return a small network that finds cell nuclei in microscope images: one of three that chapter 22 compares.
 
     The mask it learns leaves out the pixels where nuclei touch, so that `dlt.predict.objects` can count them. Images
     whose sides are no multiples of 16 go through `dlt.predict.padded`.
