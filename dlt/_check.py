@@ -29,6 +29,13 @@ def check_positive_int(name, value):
     fail(f"Invalid `{name}`.", "a whole number of at least 1", f"{name}={value!r}", "Pass 1 or more.")
 
 
+def check_index(name: str, value: int) -> int:
+    """Return `value` as an int if it is a whole number of at least 0."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 0:
+        return int(value)
+    fail(f"Invalid `{name}`.", "a whole number of at least 0", f"{name}={value!r}", "Pass for example 0.")
+
+
 def check_positive(name, value):
     """Return `value` as a float if it is finite and greater than zero."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < math.inf:
@@ -45,7 +52,7 @@ def check_not_negative(name, value):
 
 def check_choice(name, value, choices):
     """Return `value` if it is one of `choices`."""
-    if value in choices:
+    if value in tuple(choices):
         return value
     options = ", ".join(repr(choice) for choice in choices)
     fail(f"Unknown `{name}`.", f"one of {options}", f"{name}={value!r}", "Check the spelling, or build your own.")

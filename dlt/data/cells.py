@@ -1,7 +1,7 @@
 import numpy as np
 import skimage.filters
 
-from dlt._check import check_positive_int, fail
+from dlt._check import check_index, check_positive_int, fail
 
 RADII = (5.0, 9.0)  # pixels
 COVERAGE = (0.1, 0.45)  # the part of an image that cells cover
@@ -11,7 +11,7 @@ PHOTONS = 60  # that a pixel of full brightness counts
 MIN_SIZE = 32
 
 
-def cells(count=100, size=64, seed=0, labels=False):
+def cells(count: int = 100, size: int = 64, seed: int = 0, labels: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return synthetic fluorescence microscopy: bright nuclei on a dark ground, and which pixels they cover.
 
     What makes real images hard is here, each with a known cause: nuclei touch and overlap, some are four times as
@@ -38,7 +38,7 @@ def cells(count=100, size=64, seed=0, labels=False):
     """
     if check_positive_int("size", size) < MIN_SIZE:
         fail("No room for cells.", f"a size of at least {MIN_SIZE}", f"size={size}", "Pass for example 64.")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_index("seed", seed))
     drawn = [draw(size, rng) for _ in range(check_positive_int("count", count))]
     images = np.stack([photograph(light, rng) for light, _ in drawn])[..., None].astype("float32")
     instances = np.stack([instance for _, instance in drawn])[..., None]

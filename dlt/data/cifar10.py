@@ -1,3 +1,5 @@
+import os
+
 import keras
 import numpy as np
 from PIL import Image
@@ -9,7 +11,10 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 ENDINGS = (".png", ".jpg", ".jpeg")
 
 
-def cifar10(directory=None):
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def cifar10(directory: str | os.PathLike | None = None) -> tuple[Split, Split]:
     """Return CIFAR-10: 60,000 colour images, 32 x 32 pixels, of ten kinds of things.
 
     Reference: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".

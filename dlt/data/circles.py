@@ -1,11 +1,11 @@
 import numpy as np
 
-from dlt._check import check_positive_int, fail
+from dlt._check import check_index, check_positive_int, fail
 
 MARGIN, RADII, NOISE = 20, (5, 20), 0.1
 
 
-def circles(count=100, size=128, seed=0):
+def circles(count: int = 100, size: int = 128, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest segmentation task there is: one white disc on black, under faint noise.
 
     A threshold at 0.5 almost solves it. So a network that fails here has a bug, and one that succeeds has shown
@@ -28,7 +28,7 @@ def circles(count=100, size=128, seed=0):
     """
     if check_positive_int("size", size) <= 2 * MARGIN:
         fail("No room for a disc.", f"a size of at least {2 * MARGIN + 1}", f"size={size}", "Pass for example 64.")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_index("seed", seed))
     count = check_positive_int("count", count)
     rows, columns = rng.integers(MARGIN, size - MARGIN, size=(2, count, 1, 1))
     radius = rng.integers(*RADII, size=(count, 1, 1))

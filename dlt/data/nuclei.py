@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import pathlib
 import zipfile
 from typing import NamedTuple
@@ -8,7 +9,8 @@ import numpy as np
 import skimage.morphology
 from PIL import Image
 
-from dlt._check import fail
+from dlt._arrays import check_image, check_labels, white
+from dlt._check import check_index, check_positive_int, fail
 from dlt.data._download import cache_folder, check_hash, download, open_folder, read_bytes
 
 COMMIT = "30354551efef351c1241da7c6d48cf938d76f02a"
@@ -20,12 +22,12 @@ PARTS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 class LabelledImages(NamedTuple):
     """Images of any size with the objects in them; `ids`, `images` and `labels` belong together."""
 
-    ids: list
-    images: list
-    labels: list
+    ids: list[str]
+    images: list[np.ndarray]
+    labels: list[np.ndarray]
 
 
-def nuclei(directory=None, seed=0):
+def nuclei(directory: str | os.PathLike | None = None, seed: int = 0) -> dict[str, LabelledImages]:
     """Return microscopy images of cell nuclei, every nucleus outlined by hand: stage 1 of the Data Science Bowl 2018.
 
     They come from many laboratories: most are fluorescence, bright on dark and grey, some are stained tissue, dark on
@@ -63,7 +65,7 @@ def nuclei(directory=None, seed=0):
             f"{len(files)} in {root}",
             "Point to the whole archive, or to the folder that it unpacks to.",
         )
-    order = np.random.default_rng(seed).permutation(sorted(files)).tolist()
+    order = np.random.default_rng(check_index("seed", seed)).permutation(sorted(files)).tolist()
     ends = np.rint(np.cumsum([0, *PARTS.values()]) * len(order)).astype(int).tolist()
     shares = {part: sorted(order[ends[i] : ends[i + 1]]) for i, part in enumerate(PARTS)}
     pairs = {name: read(name, found, digests[name[:16]]) for name, found in files.items()}
@@ -105,7 +107,7 @@ def merge(masks, shape):
     return labels[..., None]
 
 
-def borders(labels, width=1):
+def borders(labels: np.ndarray, width: int = 1) -> np.ndarray:
     """Return where different objects are so close that a mask would merge them.
 
     Remove these pixels from the mask that a network learns, `(labels > 0) & ~borders(labels)`, and the objects stay
@@ -119,33 +121,47 @@ def borders(labels, width=1):
         Boolean array of the same shape: True for pixels of an object that have another object within `width` pixels,
         diagonals included.
 
+    Raises:
+        ValueError: If `labels` is not one image, or a mask, which does not say where an object ends.
+
     >>> labels = np.array([[1, 1, 2, 2, 0, 3, 3]])[..., None]
     >>> borders(labels)[..., 0].astype(int)
     array([[0, 1, 1, 0, 0, 0, 0]])
     """
-    flat = np.asarray(labels)[..., 0]
-    window = np.ones((2 * width + 1,) * 2)
+    labels = np.asarray(labels)
+    check_image("borders", labels.shape, channels=(1,))
+    check_labels("borders", labels)
+    flat = np.unique(labels[..., 0], return_inverse=True)[1].reshape(labels.shape[:2]) + int(labels.min() > 0)
+    window = np.ones((2 * check_positive_int("width", width) + 1,) * 2)
     highest = skimage.morphology.dilation(flat, window)
     lowest = skimage.morphology.erosion(np.where(flat > 0, flat, flat.max() + 1), window)
     return ((flat > 0) & (lowest != highest))[..., None]
 
 
-def nuclei_view(image):
+def nuclei_view(image: np.ndarray) -> np.ndarray:
     """Return an image as networks of this package see nuclei: grey, nuclei bright, from 0 to 1.
 
     Tissue is mostly bright with dark nuclei: where more than half of the pixels are bright, the image is inverted.
     Fluorescence may be faint: what lies between the 1st and the 99.8th percentile is stretched.
 
     Args:
-        image: uint8 array of shape `(height, width, channels)`.
+        image: Array of shape `(height, width, 1)` or `(height, width, 3)`: uint8, uint16 or floats from 0 to 1. White
+            is 255, 65535 or 1; so multiply 12 bits that a camera has stored in 16 by 16.
 
     Returns:
         Float32 array of shape `(height, width, 1)` in [0, 1].
 
+    Raises:
+        ValueError: If `image` is not one image, or it is unclear which of its values is white.
+
     >>> nuclei_view(np.array([[[200], [200], [100]]], "uint8"))[..., 0]
     array([[0., 0., 1.]], dtype=float32)
     """
-    grey = image.mean(-1, keepdims=True)
-    grey = 255 - grey if np.median(grey) > 127 else grey
+    image = np.asarray(image)
+    check_image("nuclei_view", image.shape, channels=(1, 3))
+    brightest = white("nuclei_view", image)
+    grey = image.mean(-1, keepdims=True, dtype="float64")
+    grey = brightest - grey if np.median(grey) > brightest * 127 / 255 else grey
     low, high = np.percentile(grey, (1, 99.8))
-    return np.clip((grey - low) / max(high - low, 1), 0, 1).astype("float32")
+    faintest = 1 if brightest > 1 else 1 / 255  # one grey level: what varies less is flat
+    return np.clip((grey - low) / max(high - low, faintest), 0, 1).astype("float32")

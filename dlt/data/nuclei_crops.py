@@ -8,7 +8,7 @@ from dlt.data.nuclei import LabelledImages
 ASSETS = pathlib.Path(__file__).parents[1] / "assets"
 
 
-def nuclei_crops():
+def nuclei_crops() -> LabelledImages:
     """Return six small pieces of real microscopy images with their nuclei, without a download.
 
     They are cut from the test part of `nuclei()`, so no network of this package was trained on them: large and small

@@ -1,3 +1,4 @@
+import numpy as np
 import skimage.data
 
 from dlt._check import check_choice
@@ -21,7 +22,7 @@ PHOTOS = {
 }
 
 
-def photos(*names):
+def photos(*names: str) -> dict[str, np.ndarray]:
     """Return real photographs that need no download.
 
     They are the free images inside scikit-image (https://scikit-image.org/docs/stable/api/skimage.data.html), which

@@ -1,31 +1,40 @@
-import keras
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from dlt._check import check_images, check_positive_int, fail
+from dlt._arrays import check_float_image, check_mask
+from dlt._check import check_positive_int, fail
+from dlt.data._epochs import RandomBatches
+from dlt.data._patches import as_list, check_patches
 
 
-class SegmentationPatches(keras.utils.PyDataset):
+class SegmentationPatches(RandomBatches):
     """Endless training data for segmentation: patches of images of any sizes, and the same patches of their masks.
 
     Every image is as likely as any other, whatever its size, and so is every place in it. The same seed gives the same
     batches, in every run and with any number of workers: the random numbers of a batch depend on the seed, the epoch
-    and the batch's index, and on nothing else.
+    and the batch's index, and on nothing else. Their order is Keras's: `fit` shuffles it by Python's random numbers,
+    unless it is given `shuffle=False`.
 
     Args:
         images: Sequence of float arrays of shape `(height, width, channels)`, each at least `size` wide and high.
-        masks: Sequence of arrays of shape `(height, width, any)`: 0 and 1, or labels.
+        masks: Sequence of arrays of shape `(height, width, any)`: 0 and 1, or labels (whole numbers), or probabilities.
         size: Whole number, height and width of a patch.
         batch_size: Whole number of patches per batch.
         steps: Whole number of batches per epoch.
         augmentation: `f(images, masks, seed) -> (images, masks)`, for example a `JointAugmentation`; None for none.
         seed: Whole number.
-        **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
+        epoch: Whole number of epochs that a training before this one has seen: with the `initial_epoch` of `fit` it
+            goes on with the batches that would have come. A second `fit` with the same object does so by itself.
+        **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`. With more than one
+            worker, `fit` on JAX and PyTorch begins with batches that it drew to look at them, as Keras 3.15 has it.
 
     Gives batches `(images, masks)`: images float32 of shape `(batch_size, size, size, channels)`, masks of their own
     dtype.
 
     Raises:
-        ValueError: If a number is out of range, an image is smaller than a patch, or a mask does not fit its image.
+        ValueError: If a number is out of range, an image is smaller than a patch, or a mask does not fit its image or
+            was stored as a picture, of 0 and 255.
 
     >>> images, masks = [np.zeros((64, 80, 1), "float32")], [np.zeros((64, 80, 1), "uint8")]
     >>> x, y = SegmentationPatches(images, masks, size=32, batch_size=4, steps=10)[0]
@@ -33,35 +42,41 @@ class SegmentationPatches(keras.utils.PyDataset):
     ((4, 32, 32, 1), (4, 32, 32, 1), dtype('uint8'))
     """
 
-    def __init__(self, images, masks, size=128, batch_size=8, steps=100, augmentation=None, seed=0, **kwargs):
-        super().__init__(**kwargs)
-        self.images, self.masks, self.size = list(images), list(masks), check_positive_int("size", size)
+    def __init__(
+        self,
+        images: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        size: int = 128,
+        batch_size: int = 8,
+        steps: int = 100,
+        augmentation: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
+        seed: int = 0,
+        epoch: int = 0,
+        **kwargs,
+    ) -> None:
+        super().__init__(steps, seed, epoch, **kwargs)
+        self.size, self.batch_size = check_positive_int("size", size), check_positive_int("batch_size", batch_size)
+        self.images, self.masks = (as_list("SegmentationPatches", one) for one in (images, masks))
+        self.augmentation = augmentation
         shapes = [image.shape[:2] for image in self.images], [mask.shape[:2] for mask in self.masks]
         if shapes[0] != shapes[1]:
             fail(
                 "Images and masks do not fit.", "as many, of the same sizes", f"{shapes}", "Bring them into one order."
             )
-        for image in self.images:
-            check_images("SegmentationPatches", (1, *image.shape), self.size)
-        self.batch_size, self.steps = check_positive_int("batch_size", batch_size), check_positive_int("steps", steps)
-        self.augmentation, self.seed, self.epoch = augmentation, seed, 0
+        check_patches("SegmentationPatches", self.images, self.size)
+        for image, mask in zip(self.images, self.masks, strict=True):
+            check_float_image("SegmentationPatches", image)
+            check_mask("SegmentationPatches", mask)
 
-    def __len__(self):
-        return self.steps
-
-    def __getitem__(self, index):
-        rng = np.random.default_rng((self.seed, self.epoch, index))
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = self.random(index)
         images, masks = zip(*(self.patch(rng) for _ in range(self.batch_size)), strict=True)
         images, masks = np.stack(images).astype("float32"), np.stack(masks)
         return self.augmentation(images, masks, int(rng.integers(2**31))) if self.augmentation else (images, masks)
 
-    def patch(self, rng):
+    def patch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return a random patch of a random image, and the same patch of its mask."""
         i = rng.integers(len(self.images))
         row, column = (rng.integers(side - self.size + 1) for side in self.images[i].shape[:2])
         window = slice(row, row + self.size), slice(column, column + self.size)
         return self.images[i][window], self.masks[i][window]
-
-    def on_epoch_end(self):
-        """Move on to new random numbers."""
-        self.epoch += 1

@@ -1,7 +1,7 @@
 import numpy as np
 import skimage.color
 
-from dlt._check import check_positive_int, fail
+from dlt._check import check_index, check_positive_int, fail
 from dlt.data.photos import photos
 
 TEXTURE_CLASSES = ("brick", "fur", "galaxies", "grass", "gravel", "moon", "retina", "tissue")
@@ -19,7 +19,9 @@ REGIONS = {
 }
 
 
-def textures(size=32, train_per_class=200, test_per_class=50, seed=0):
+def textures(
+    size: int = 32, train_per_class: int = 200, test_per_class: int = 50, seed: int = 0
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return a classification task cut from real photographs, with no download: which texture is this patch of?
 
     Patches are grey and standardised one by one (mean 0, deviation 1), so that neither colour nor brightness nor
@@ -50,7 +52,7 @@ def textures(size=32, train_per_class=200, test_per_class=50, seed=0):
             f"size={size}",
             "Resize smaller patches, or bring photos of your own.",
         )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_index("seed", seed))
     train, test = {}, {}
     for name, texture in whole_textures().items():
         border = int(0.7 * texture.shape[1])

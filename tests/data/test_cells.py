@@ -58,3 +58,6 @@ def test_bad_arguments():
         cells(size=16)
     with pytest.raises(ValueError, match="count=0"):
         cells(count=0)
+    for seed in (-1, 0.5, None):
+        with pytest.raises(ValueError, match=f"seed={seed}"):
+            cells(seed=seed)

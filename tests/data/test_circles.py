@@ -36,3 +36,6 @@ def test_bad_arguments():
         circles(size=40)
     with pytest.raises(ValueError, match="count=0"):
         circles(count=0)
+    for seed in (-1, 0.5, None):
+        with pytest.raises(ValueError, match=f"seed={seed}"):
+            circles(seed=seed)

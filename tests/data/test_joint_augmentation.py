@@ -93,8 +93,78 @@ def test_any_size():
         assert (masks == 1).all()
 
 
+def bright(**kwargs):
+    return keras.layers.RandomBrightness(0.2, dtype="float32", **kwargs)
+
+
+def test_what_lies_outside_is_part_of_the_image():
+    """A corner that is white: filled with the coordinate 0, half of the image would be that corner."""
+    picture = np.full((8, 48, 64, 1), 0.5, "float32")
+    picture[:, :4, :4] = 1
+    for mode in ("reflect", "nearest"):
+        shift = keras.layers.RandomTranslation(0.3, 0.3, fill_mode=mode)
+        moved, mask = JointAugmentation([shift], elastic=0)(picture, picture, seed=5)
+        expected = shift.transform_images(
+            picture,
+            shift.get_random_transformation(picture, training=True, seed=keras.random.SeedGenerator(5)),
+            training=True,
+        )
+        assert np.abs(moved - keras.ops.convert_to_numpy(expected)).mean() < 0.01
+        assert ((mask == 1).mean((1, 2, 3)) < 0.2).all()
+    for mode in ("constant", "wrap"):
+        with pytest.raises(ValueError, match=f"coordinate cannot be filled in.*fill_mode='{mode}'"):
+            JointAugmentation([keras.layers.RandomTranslation(0.3, 0.3, fill_mode=mode)])
+
+
+def test_a_crop_is_one_of_both():
+    images, labels = pictures()
+    crop = JointAugmentation([keras.layers.RandomCrop(20, 30)], elastic=0)
+    moved, after = crop(images, labels, seed=2)
+    assert moved.shape == after.shape == (4, 20, 30, 1)
+    np.testing.assert_array_equal(np.rint(64 * moved), after)
+
+
+def test_layers_that_cannot_do_their_part():
+    for layer in (bright(value_range=(0, 1)), keras.layers.RandomErasing(), keras.layers.RandomPerspective(), "flip"):
+        with pytest.raises(ValueError, match=r"No layer that moves pixels.*RandomFlip"):
+            JointAugmentation([layer])
+    for layer in (keras.layers.RandomFlip(), keras.layers.MixUp(), keras.layers.RandAugment(), "dark"):
+        with pytest.raises(ValueError, match="No layer that changes values only"):
+            JointAugmentation(light=[layer])
+    with pytest.raises(ValueError, match=r"value_range=\(0, 1\). Received: value_range=\(0, 255\)"):
+        JointAugmentation(light=[bright()])
+    with pytest.raises(ValueError, match="channels_first of"):
+        JointAugmentation([keras.layers.RandomZoom(0.1, data_format="channels_first")])
+    keras.config.set_dtype_policy("mixed_float16")
+    with pytest.raises(ValueError, match=r"would round coordinates.*Received: float16"):
+        JointAugmentation([keras.layers.RandomZoom(0.1)])
+    images, labels = pictures()
+    moved, _ = JointAugmentation(elastic=0)(images, labels, seed=1)  # its own layers are in float32
+    keras.config.set_dtype_policy("float32")
+    np.testing.assert_array_equal(moved, JointAugmentation(elastic=0)(images, labels, seed=1)[0])
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_images_keep_their_dtype(kind):
+    images, labels = pictures()
+    moved, after = JointAugmentation(light=[bright(value_range=(0, 1))])(images.astype(kind), labels > 0, seed=0)
+    assert (moved.dtype, after.dtype) == (kind, bool)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="elastic=-1"):
         JointAugmentation(elastic=-1)
+    images, labels = pictures()
+    with pytest.raises(ValueError, match=r"masks of shape \(batch, height, width, any\).*masks\[\.\.\., None\]"):
+        JointAugmentation()(images, labels[..., 0], seed=0)
+    with pytest.raises(ValueError, match="batches of images"):
+        JointAugmentation()(images[0], labels[0], seed=0)
+    for kind in ("uint8", "uint16", "bool"):
+        with pytest.raises(ValueError, match=f"images of floats.*{kind}"):
+            JointAugmentation()(images.astype(kind), labels, seed=0)
+    with pytest.raises(ValueError, match="seed=-1"):
+        JointAugmentation()(images, labels, seed=-1)
+    with pytest.raises(ValueError, match=r"would cut values off.*Received: -0\.5 to"):
+        JointAugmentation(light=[bright(value_range=(0, 1))])(images - 0.5, labels, seed=0)
     with pytest.raises(ValueError, match=r"Images and masks do not fit.*masks\[\.\.\., None\]"):
         JointAugmentation()(np.ones((1, 8, 8, 1)), np.ones((1, 8, 9, 1)), seed=0)

@@ -65,3 +65,36 @@ def test_bad_arguments():
         NoisyPatches(pictures(), steps=0)
     with pytest.raises(ValueError, match="at least 600"):
         NoisyPatches(pictures(), size=600)
+    with pytest.raises(ValueError, match="sigma=25"):
+        NoisyPatches(pictures(), sigma=25)
+    for name in ("seed", "epoch"):
+        for value in (-1, 1.0, None):
+            with pytest.raises(ValueError, match=f"Invalid `{name}`.*{name}={value}"):
+                NoisyPatches(pictures(), **{name: value})
+
+
+def test_whatever_stores_a_photo_it_is_the_same_photo():
+    """16-bit photos would be too bright and floats black, if all were divided by 255."""
+    expected = NoisyPatches(pictures(), size=16)[0]
+    wide = [photo.astype("uint16") * 257 for photo in pictures()]
+    real = [photo / 255 for photo in pictures()]
+    for photos_ in (wide, real, [real[0].astype("float32"), wide[1]]):
+        for one, other in zip(NoisyPatches(photos_, size=16)[0], expected, strict=True):
+            assert one.dtype == np.float32
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_what_is_no_photo_is_refused():
+    photo = pictures()[0]
+    for bad in (photo.astype("float32"), photo.astype("int64"), photo - 0.5, photo / 255 * np.nan, photo > 7):
+        with pytest.raises(ValueError, match="cannot tell which value is white"):
+            NoisyPatches([photo, bad])
+    for bad in ([photo[..., 0]], [photo[None]], photo):
+        with pytest.raises(ValueError, match=r"one image. Expected shape \(height, width, channels\)"):
+            NoisyPatches(bad)
+    with pytest.raises(ValueError, match=r"equally many channels. Received: \[1, 3\]"):
+        NoisyPatches([photo, np.repeat(photo, 3, -1)])
+    with pytest.raises(ValueError, match=r"list\(images\.values\(\)\)"):
+        NoisyPatches(photos("camera"))
+    with pytest.raises(ValueError, match="at least one image"):
+        NoisyPatches([])

@@ -61,6 +61,8 @@ def test_the_seed_decides_the_split(folder):
     first, again, other = (nuclei(folder, seed=seed)["train"].ids for seed in (0, 0, 1))
     assert first == again
     assert first != other
+    with pytest.raises(ValueError, match="seed=None"):
+        nuclei(folder, seed=None)
 
 
 def test_where_masks_overlap_the_later_counts():
@@ -145,6 +147,49 @@ def test_the_view_is_grey_bright_and_stretched(rng):
         assert view.min() == 0
     np.testing.assert_allclose(nuclei_view(dark), nuclei_view(tissue), atol=1e-6)
     assert (nuclei_view(np.full((8, 8, 3), 7, "uint8")) == 0).all()
+
+
+def test_borders_of_any_whole_numbers():
+    """The highest number of a dtype plus one is its lowest: the edge of an object would be that of two."""
+    for kind, high in (("uint8", 255), ("uint16", 65535), ("int64", 2**62), ("int8", 127)):
+        labels = np.zeros((3, 9, 1), kind)
+        labels[:, 1:4], labels[:, 6:8] = high, 1
+        assert not borders(labels).any()
+        labels[:, 4:6] = 1
+        assert borders(labels)[0, :, 0].tolist() == [False, False, False, True, True, False, False, False, False]
+    touching = np.array([[[5], [5], [9]]])  # nothing is ground
+    assert borders(touching).ravel().tolist() == [False, True, True]
+
+
+def test_a_mask_or_a_batch_has_no_borders():
+    labels = np.zeros((8, 8, 1), int)
+    for bad in (labels > 0, labels * 1.0, labels - 1, np.where(labels == 0, 255, 0).astype("uint8")):
+        with pytest.raises(ValueError, match=r"borders needs numbered objects.*dlt\.predict\.objects"):
+            borders(bad)
+    for shape in ((8, 8), (2, 8, 8, 1), (8, 8, 3), (0, 8, 1)):
+        with pytest.raises(ValueError, match=r"one image. Expected shape \(height, width, 1\)"):
+            borders(np.zeros(shape, int))
+    for width in (0, 1.5):
+        with pytest.raises(ValueError, match=f"width={width}"):
+            borders(labels, width)
+
+
+def test_the_view_is_the_same_of_any_storage():
+    for image in nuclei_crops().images:
+        expected = nuclei_view(image)
+        for same in (image.astype("uint16") * 257, image / 255, (image / 255).astype("float32")):
+            np.testing.assert_allclose(nuclei_view(same), expected, atol=1e-5)
+        np.testing.assert_allclose(nuclei_view((image / 255).astype("float16")), expected, atol=0.03)
+
+
+def test_no_view_of_what_is_no_image():
+    image = nuclei_crops().images[0]
+    for bad in (image.astype("float32"), image.astype("int64"), image > 9, image / 255 - 1, image * np.nan):
+        with pytest.raises(ValueError, match="nuclei_view cannot tell which value is white"):
+            nuclei_view(bad)
+    for bad in (image[..., 0], image[None], np.concatenate([image, image[..., :1]], -1)):
+        with pytest.raises(ValueError, match=r"one image. Expected shape \(height, width, 1 or 3\)"):
+            nuclei_view(bad)
 
 
 @pytest.fixture(scope="module")

@@ -16,3 +16,5 @@ def test_every_photo_is_there_and_as_described():
 def test_unknown_photo_is_refused():
     with pytest.raises(ValueError, match=r"one of 'astronaut'.* Received: photo='lena'"):
         photos("lena")
+    with pytest.raises(ValueError, match=r"Received: photo=\['moon'\]"):
+        photos(["moon"])

@@ -55,3 +55,34 @@ def test_bad_arguments():
         SegmentationPatches(images, masks, size=45)
     with pytest.raises(ValueError, match="steps=0"):
         SegmentationPatches(images, masks, size=16, steps=0)
+    with pytest.raises(ValueError, match="epoch=-1"):
+        SegmentationPatches(images, masks, size=16, epoch=-1)
+
+
+def test_what_is_no_image_or_no_mask_is_refused():
+    images, masks = pictures()
+
+    def refused(match, images=images, masks=masks):
+        with pytest.raises(ValueError, match=match):
+            SegmentationPatches(images, masks, size=16)
+
+    refused(r"a mask is no image.*masks?\[\.\.\., None\]", masks=[mask[..., 0] for mask in masks])
+    refused("one image", images=[image[..., 0] for image in images])
+    for kind in ("uint8", "uint16", "int64"):  # they would be 0 to 255 for the network
+        refused(f"images of floats.*{kind}", images=[(255 * image).astype(kind) for image in images])
+    for kind, high in (("uint8", 255), ("uint16", 65535)):  # a mask that was stored as a picture
+        refused(
+            f"neither whether nor what.*{kind} from 0 to {high}",
+            masks=[(mask > 2) * np.array(high, kind) for mask in masks],
+        )
+    refused("floats from 0 to 1", masks=[mask * 1.0 for mask in masks])
+
+
+def test_masks_of_any_meaning():
+    images, masks = pictures()
+    for kinds in (
+        [mask > 2 for mask in masks],
+        [mask.astype("int32") * 51 for mask in masks],
+        [mask / 7 for mask in masks],
+    ):
+        assert SegmentationPatches(images, kinds, size=16)[0][1].dtype == kinds[0].dtype

@@ -54,3 +54,6 @@ def test_bad_arguments():
     for arguments, words in (({"size": 65}, "size=65"), ({"train_per_class": 0}, "train_per_class=0")):
         with pytest.raises(ValueError, match=words):
             textures(**arguments)
+    for seed in (-1, 0.5, None):
+        with pytest.raises(ValueError, match=f"seed={seed}"):
+            textures(seed=seed)
