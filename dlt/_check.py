@@ -1,8 +1,21 @@
 """Argument checks shared by layers, models and measures: one error form for the whole package."""
 
+import difflib
 import math
 import numbers
+import reprlib
+from collections.abc import Iterable
 from typing import NoReturn
+
+ELSEWHERE = {  # what keras.applications and others call an argument: what it is called here
+    "classes": "num_classes output_channels",
+    "drop_path": "drop_path_rate",
+    "dropout": "dropout_rate",
+    "filters": "initial_filters base_filters",
+    "num_classes": "output_channels",
+    "output_channels": "num_classes",
+    "weights": "pretrained",
+}
 
 
 def fail(problem, expected, received, fix) -> NoReturn:
@@ -56,6 +69,21 @@ def check_choice(name, value, choices):
         return value
     options = ", ".join(repr(choice) for choice in choices)
     fail(f"Unknown `{name}`.", f"one of {options}", f"{name}={value!r}", "Check the spelling, or build your own.")
+
+
+def check_keywords(owner: str, keywords: dict, known: Iterable[str]) -> None:
+    """Raise if a keyword is none of `known`, and name the one that was probably meant."""
+    known = list(known)
+    for word in keywords:
+        if word not in known:
+            meant = [name for name in ELSEWHERE.get(word, "").split() if name in known]
+            meant = meant or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+            fail(
+                f"{owner} has no argument `{word}`.",
+                f"one of {', '.join(known)}",
+                f"{word}={reprlib.repr(keywords[word])}",
+                f"Did you mean `{meant[0]}`?" if meant else "Leave it out.",
+            )
 
 
 def check_images(owner, shape, min_side=1):

@@ -1,10 +1,11 @@
 import keras
 
 from dlt._check import check_rate
+from dlt.layers._dropout import Dropout
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class StochasticDepth(keras.layers.Dropout):
+class StochasticDepth(Dropout):
     """Drop a whole residual branch, at random and per sample, while training.
 
     Each sample of a batch passes through a randomly shallower network; the survivors are scaled up, so that the

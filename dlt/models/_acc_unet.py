@@ -21,7 +21,8 @@ class Parts:
         x, skips = images, []
         for level in range(DEPTH):
             skips.append(self.blocks(x, f"encoder_{level}", level))
-            x = layers.MaxPooling2D(2, dtype=self.policy, name=f"down_{level}")(skips[-1])
+            pool = layers.MaxPooling2D(2, data_format="channels_last", dtype=self.policy, name=f"down_{level}")
+            x = pool(skips[-1])
         x = self.blocks(x, "bottleneck", DEPTH)
         skips = self.connect(skips)
         for level in reversed(range(DEPTH)):
@@ -59,6 +60,7 @@ class Parts:
             self.widths[level],
             2,
             strides=2,
+            data_format="channels_last",
             kernel_regularizer=self.config["kernel_regularizer"],
             dtype=self.policy,
             name=f"up_{level}",
@@ -69,6 +71,7 @@ class Parts:
         return layers.Conv2D(
             self.config["num_classes"],
             1,
+            data_format="channels_last",
             activation=self.config["final_activation"],
             kernel_regularizer=self.config["kernel_regularizer"],
             dtype=self.policy.variable_dtype,

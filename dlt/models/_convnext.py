@@ -1,13 +1,18 @@
+import os
+from collections.abc import Callable, Sequence
+from typing import Self
+
 import keras
 from keras import layers
 
 from dlt._check import check_choice, check_images, check_positive_int, check_rate, fail
 from dlt.convert import imagenet_checkpoint, load_weights
 from dlt.layers._convnext_block import kernel_initializer
-from dlt.models._model import Model
+from dlt.layers._dropout import Dropout
+from dlt.models._model import Model, check_arguments
 
 
-def choose_patch_size(input_shape, num_stages):
+def choose_patch_size(input_shape: tuple, num_stages: int) -> int:
     """Return the largest patch of 4, 2, 1 that leaves the last stage at least 4 x 4 pixels; 4 for unknown sides."""
     sides = input_shape[:2]
     if None in sides:
@@ -16,7 +21,7 @@ def choose_patch_size(input_shape, num_stages):
     return next((patch for patch in (4, 2) if min(sides) >= 4 * halvings * patch), 1)
 
 
-def check_stages(depths, dims):
+def check_stages(depths: Sequence[int], dims: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return depths and dims as lists of ints, one of each per stage."""
     if not depths or not dims or len(depths) != len(dims):
         fail(
@@ -40,19 +45,19 @@ class ConvNeXt(Model):
 
     def __init__(
         self,
-        depths,
-        dims,
-        num_classes=1000,
-        input_shape=(224, 224, 3),
-        include_top=True,
-        classifier_activation=None,
-        drop_path_rate=0.0,
-        dropout_rate=0.0,
-        kernel_regularizer=None,
-        patch_size=None,
-        dtype=None,
+        depths: Sequence[int],
+        dims: Sequence[int],
+        num_classes: int = 1000,
+        input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+        include_top: bool = True,
+        classifier_activation: str | Callable | None = None,
+        drop_path_rate: float = 0.0,
+        dropout_rate: float = 0.0,
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        patch_size: int | None = None,
+        dtype: str | keras.dtype_policies.DTypePolicy | None = None,
         **kwargs,
-    ):
+    ) -> None:
         depths, dims = check_stages(depths, dims)
         check_images(type(self).__name__, (None, *input_shape))
         patch_size = check_positive_int("patch_size", patch_size or choose_patch_size(input_shape, len(dims)))
@@ -78,7 +83,7 @@ class ConvNeXt(Model):
         self._min_side = min_side
 
     @classmethod
-    def from_variant(cls, variant, **kwargs):
+    def from_variant(cls, variant: str, **kwargs) -> Self:
         """Return the network of a published size, a key of `MODEL_VARIANTS`.
 
         Args:
@@ -113,6 +118,7 @@ class ConvNeXt(Model):
             dim,
             size,
             strides=size,
+            data_format="channels_last",
             kernel_initializer=kernel_initializer(),
             kernel_regularizer=config["kernel_regularizer"],
             dtype=policy,
@@ -122,9 +128,9 @@ class ConvNeXt(Model):
         return conv(norm(x)) if stage else norm(conv(x))
 
     def _head(self, x, config, policy):
-        x = layers.GlobalAveragePooling2D(dtype=policy, name="head_pool")(x)  # (B, C)
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", dtype=policy, name="head_pool")(x)  # (B, C)
         x = layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="head_norm")(x)
-        x = layers.Dropout(config["dropout_rate"], dtype=policy, name="head_dropout")(x)
+        x = Dropout(config["dropout_rate"], dtype=policy, name="head_dropout")(x)
         return layers.Dense(
             config["num_classes"],
             activation=config["classifier_activation"],
@@ -134,34 +140,22 @@ class ConvNeXt(Model):
             name="head",
         )(x)
 
-    def __call__(self, inputs, *args, **kwargs):
-        """Run the network after checking that the images have the right rank and are large enough."""
-        if hasattr(inputs, "shape"):
-            check_images(type(self).__name__, inputs.shape, self._min_side)
-        return super().__call__(inputs, *args, **kwargs)
-
-    def feature_extractor(self):
+    def feature_extractor(self, name: str | None = None) -> keras.Model:
         """Return a model of the same layers with one output per stage, finest first.
+
+        Args:
+            name: String; None is the network's name with `_features` after it.
 
         Output shapes: `(batch, height / s, width / s, dims[i])` with `s = patch_size * 2**i`.
         """
         last_blocks = [f"stage_{i}_block_{depth - 1}" for i, depth in enumerate(self._config["depths"])]
-        return keras.Model(self.input, [self.get_layer(name).output for name in last_blocks], name="features")
-
-    def get_config(self):
-        """Return the constructor's arguments; the patch size is the one in use."""
-        return {
-            **self._config,
-            "classifier_activation": keras.activations.serialize(self._config["classifier_activation"]),
-            "kernel_regularizer": keras.regularizers.serialize(self._config["kernel_regularizer"]),
-            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
+        outputs = [self.get_layer(block).output for block in last_blocks]
+        return keras.Model(self.input, outputs, name=name or f"{self.name}_features")
 
 
-def create(cls, variant, pretrained, **kwargs):
+def create(factory: Callable, cls: type, variant: str, pretrained: str | os.PathLike | None, **kwargs) -> ConvNeXt:
     """Build a variant and, on request, fill it: the body of the two `create_convnext_*` functions."""
+    check_arguments(factory, kwargs, cls)
     model = cls.from_variant(variant, **kwargs)
     if pretrained:
         path = imagenet_checkpoint(cls.__name__, variant) if pretrained == "imagenet" else pretrained

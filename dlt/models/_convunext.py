@@ -67,7 +67,10 @@ class Parts:
         for level in range(config["depth"]):
             x = self.blocks(x, f"encoder_{level}")
             skips.append(x)
-            x = layers.AveragePooling2D(2, padding="same", dtype=self.policy, name=f"down_{level}_pool")(x)
+            pool = layers.AveragePooling2D(
+                2, padding="same", data_format="channels_last", dtype=self.policy, name=f"down_{level}_pool"
+            )
+            x = pool(x)
             x = self.mix(self.widths[level + 1], f"down_{level}_widen")(x)
         x = self.blocks(x, "bottleneck")
         for level in reversed(range(config["depth"])):

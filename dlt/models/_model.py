@@ -1,17 +1,139 @@
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Self
+
 import keras
+
+from dlt._check import check_images, check_keywords, fail
+from dlt.layers._changes import apply_changes, changes
+
+SERIALIZE = {  # what in a constructor's arguments is no plain value, and how Keras writes it down
+    "activation": keras.activations.serialize,
+    "classifier_activation": keras.activations.serialize,
+    "final_activation": keras.activations.serialize,
+    "kernel_regularizer": keras.regularizers.serialize,
+    "dtype": keras.dtype_policies.serialize,
+}
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def entry(name: str) -> Callable:
+    """Return the method of `keras.Model` of this name with one more line: it checks the images first."""
+    plain = getattr(keras.Model, name)
+
+    @functools.wraps(plain)
+    def checked(self, x=None, *args, **kwargs):
+        self._check_input(x)
+        unseen = kwargs.get("validation_data")
+        self._check_input(unseen[0] if isinstance(unseen, (tuple, list)) else unseen)
+        return plain(self, x, *args, **kwargs)
+
+    return checked
 
 
 @keras.saving.register_keras_serializable(package="dlt")
 class Model(keras.Model):
-    """A Keras model that gives its optimizer its variables as soon as it is compiled for training.
+    """A functional Keras model with what the models of this package have in common.
 
-    JAX and PyTorch do so before the first step anyway. TensorFlow makes them while it traces that step into a graph,
-    and then has to trace it a second time: training any of these networks would begin about twice as late. The same
-    happens with metrics that are named by a string, "accuracy", and not with those that are given as objects.
+    - An unknown keyword raises; Keras's functional models swallow it.
+    - Every way in checks the images alike, before anything is traced or changed. A graph that has seen several sizes
+      knows none of them any more, and would fail with the words of whatever operation comes across them first.
+    - Its configuration also says what was done to its layers since it was built: frozen, quantized, cast.
+    - Its optimizer has its variables when training begins. JAX and PyTorch do so anyway; TensorFlow makes them while
+      it traces the first step into a graph, and then has to trace that a second time: training any of these networks
+      would begin about twice as late. The same happens with metrics that are named by a string, "accuracy", and not
+      with those that are given as objects.
     """
 
-    def compile(self, optimizer="rmsprop", loss=None, *args, **kwargs):
-        """Configure the training, as `keras.Model.compile` does; without a loss, the optimizer gets no variables."""
-        super().compile(optimizer, loss, *args, **kwargs)
-        if loss is not None:
-            self.optimizer.build(self.trainable_variables)
+    _config: dict | None = None  # the constructor's arguments, of a class that has its own
+    _min_side = 1
+
+    def __new__(cls, *args, **kwargs):
+        """Raise before anything is built if a keyword is none that the class or one it derives from takes."""
+        own = arguments(cls) if cls is not Model else ["inputs", "outputs"]
+        check_keywords(cls.__name__, kwargs, [*own, "name", "trainable"])
+        return super().__new__(cls, *args, **kwargs)
+
+    fit = entry("fit")
+    evaluate = entry("evaluate")
+    predict = entry("predict")
+    train_on_batch = entry("train_on_batch")
+    test_on_batch = entry("test_on_batch")
+    predict_on_batch = entry("predict_on_batch")
+
+    def __call__(self, inputs: Any, *args, **kwargs) -> Any:
+        """Run the network after checking the images."""
+        self._check_input(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Compile the training step, as `keras.Model` does, with an optimizer that has its variables."""
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and not optimizer.built and self.trainable_variables:
+            optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments, and as "changes" what was done to the layers since."""
+        if self._config is None:
+            return super().get_config()
+        config = {key: SERIALIZE.get(key, lambda value: value)(value) for key, value in self._config.items()}
+        config |= {"name": self.name, "trainable": self.trainable}
+        done = changes(self, self._config["dtype"])
+        return config | ({"changes": done} if done else {})
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Self:
+        """Return a network of this configuration, its layers as frozen and quantized as they were."""
+        config = dict(config)
+        done = config.pop("changes", {})
+        model = super().from_config(config, custom_objects)
+        if model._config is not None:  # otherwise each layer has told of itself
+            apply_changes(model, done)
+        return model
+
+    def _check_input(self, x):
+        """Raise unless what goes in is a batch of images that the network takes, as far as this can be told."""
+        shape = shape_of(x)
+        if shape is not None and len(self.inputs) == 1:
+            self._check_shape(shape)
+
+    def _check_shape(self, shape):
+        """Raise unless images of this shape have the right rank, sides and channels."""
+        owner = self.name if self._config is None else type(self).__name__
+        check_images(owner, shape, self._min_side)
+        channels = self.inputs[0].shape[-1]
+        if shape[-1] != channels:
+            fail(
+                f"{owner} was built for images with other channels.",
+                f"{channels} channels",
+                f"shape={shape}",
+                "Convert the images, or build the network for the channels that they have.",
+            )
+
+
+def shape_of(x: Any) -> tuple | None:
+    """Return the shape of a batch, or of those that a tf.data.Dataset gives; None where it cannot be told."""
+    if hasattr(x, "element_spec"):  # of a tf.data.Dataset: images, or a tuple of images, targets and weights
+        x = x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec
+    leaves = [x] if hasattr(x, "shape") else keras.tree.flatten(x)
+    shape = getattr(leaves[0], "shape", None) if len(leaves) == 1 else None
+    return None if shape is None or getattr(shape, "rank", 0) is None else tuple(shape)
+
+
+def arguments(*makers: Callable) -> list[str]:
+    """Return the names of the arguments of functions and of classes of models, those that are passed on included."""
+    names = []
+    for maker in makers:
+        classes = maker.__mro__[: maker.__mro__.index(Model)] if isinstance(maker, type) else ()
+        for function in [cls.__init__ for cls in classes if "__init__" in vars(cls)] or [maker]:
+            names += [
+                name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in NAMED
+            ]
+    return [name for name in dict.fromkeys(names) if name != "self"]
+
+
+def check_arguments(factory: Callable, keywords: dict, cls: type[Model]) -> None:
+    """Raise if a function that makes a model was given a keyword that neither it nor the model's class takes."""
+    check_keywords(factory.__name__, keywords, [*arguments(factory, cls), "name", "trainable"])

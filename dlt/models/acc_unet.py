@@ -1,10 +1,13 @@
+import os
+from collections.abc import Callable
+
 import keras
 
-from dlt._check import check_images, check_positive_int, fail
+from dlt._check import check_positive_int, fail
 from dlt.convert import load_weights
 from dlt.layers._projection import check_sides
 from dlt.models._acc_unet import MULTIPLE, Parts
-from dlt.models._model import Model
+from dlt.models._model import Model, check_arguments
 
 
 @keras.saving.register_keras_serializable(package="dlt")
@@ -50,17 +53,17 @@ class AccUNet(Model):
 
     def __init__(
         self,
-        input_channels=3,
-        num_classes=1,
-        input_shape=None,
-        base_filters=32,
-        mlfc_iterations=3,
-        expansion=34,
-        final_activation="auto",
-        kernel_regularizer=None,
-        dtype=None,
+        input_channels: int = 3,
+        num_classes: int = 1,
+        input_shape: tuple[int | None, int | None] | None = None,
+        base_filters: int = 32,
+        mlfc_iterations: int = 3,
+        expansion: int = 34,
+        final_activation: str | Callable | None = "auto",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        dtype: str | keras.dtype_policies.DTypePolicy | None = None,
         **kwargs,
-    ):
+    ) -> None:
         config = {
             "input_channels": check_positive_int("input_channels", input_channels),
             "num_classes": check_positive_int("num_classes", num_classes),
@@ -78,43 +81,13 @@ class AccUNet(Model):
         super().__init__(images, Parts(config, policy).wire(images), **kwargs)
         self._config = {**config, "dtype": policy}
 
-    def __call__(self, inputs, *args, **kwargs):
-        """Run the network after checking that the images have the right rank, sides and channels."""
-        if hasattr(inputs, "shape"):
-            self._check_images(tuple(inputs.shape))
-        return super().__call__(inputs, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        """Predict after checking the images: a graph that has seen several sizes knows none of them any more."""
-        if hasattr(x, "shape"):
-            self._check_images(tuple(x.shape))
-        return super().predict(x, *args, **kwargs)
-
-    def _check_images(self, shape):
+    def _check_shape(self, shape):
         """Raise unless images of this shape have the right rank, sides and channels."""
-        check_images("AccUNet", shape)
+        super()._check_shape(shape)
         check_sides("AccUNet", shape, MULTIPLE, "Pad or resize the images.")
-        if shape[-1] != self._config["input_channels"]:
-            fail(
-                "AccUNet was built for images with other channels.",
-                f"{self._config['input_channels']} channels",
-                f"shape={shape}",
-                f"Pass input_channels={shape[-1]} when you build it.",
-            )
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **self._config,
-            "final_activation": keras.activations.serialize(self._config["final_activation"]),
-            "kernel_regularizer": keras.regularizers.serialize(self._config["kernel_regularizer"]),
-            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
 
 
-def checked_sides(input_shape):
+def checked_sides(input_shape: tuple | None) -> tuple | None:
     """Return `(height, width)` as a tuple, or None for any."""
     if input_shape is None:
         return None
@@ -131,8 +104,14 @@ def checked_sides(input_shape):
 
 
 def create_acc_unet(
-    input_channels, num_classes, input_shape=None, base_filters=32, mlfc_iterations=3, pretrained=None, **kwargs
-):
+    input_channels: int,
+    num_classes: int,
+    input_shape: tuple[int | None, int | None] | None = None,
+    base_filters: int = 32,
+    mlfc_iterations: int = 3,
+    pretrained: str | os.PathLike | None = None,
+    **kwargs,
+) -> AccUNet:
     """Return an ACC-UNet, for any number of classes.
 
     Args:
@@ -143,14 +122,15 @@ def create_acc_unet(
         mlfc_iterations: How many `MLFCLayer` there are.
         pretrained: None for random weights, or the path of a weight file. A first block or an output that does not fit
             keeps its random weights, and a warning in the log names it.
-        **kwargs: Any other argument of `AccUNet`.
+        **kwargs: Any other argument of `AccUNet`, `name` and `trainable` among them.
 
     Raises:
-        ValueError: If an argument is out of range, or the weights do not fit.
+        ValueError: If an argument is unknown or out of range, or the weights do not fit.
 
     >>> create_acc_unet(input_channels=3, num_classes=5, input_shape=(32, 32), base_filters=8).output.shape
     (None, 32, 32, 5)
     """
+    check_arguments(create_acc_unet, kwargs, AccUNet)
     model = AccUNet(
         input_channels=input_channels,
         num_classes=num_classes,
@@ -164,7 +144,9 @@ def create_acc_unet(
     return model
 
 
-def create_acc_unet_binary(input_channels, input_shape=None, **kwargs):
+def create_acc_unet_binary(
+    input_channels: int, input_shape: tuple[int | None, int | None] | None = None, **kwargs
+) -> AccUNet:
     """Return an ACC-UNet for binary segmentation: one class, sigmoid.
 
     Args:
@@ -181,7 +163,9 @@ def create_acc_unet_binary(input_channels, input_shape=None, **kwargs):
     return create_acc_unet(input_channels, 1, input_shape, **{"final_activation": "sigmoid", **kwargs})
 
 
-def create_acc_unet_multiclass(input_channels, num_classes, input_shape=None, **kwargs):
+def create_acc_unet_multiclass(
+    input_channels: int, num_classes: int, input_shape: tuple[int | None, int | None] | None = None, **kwargs
+) -> AccUNet:
     """Return an ACC-UNet for several classes: softmax, so that the probabilities of a pixel sum to 1.
 
     Args:

@@ -1,3 +1,5 @@
+import os
+
 import keras
 
 from dlt.layers import ConvNeXtV1Block
@@ -51,7 +53,13 @@ class ConvNeXtV1(ConvNeXt):
     block = ConvNeXtV1Block
 
 
-def create_convnext_v1(variant="tiny", num_classes=1000, input_shape=(224, 224, 3), pretrained=None, **kwargs):
+def create_convnext_v1(
+    variant: str = "tiny",
+    num_classes: int = 1000,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pretrained: str | os.PathLike | None = None,
+    **kwargs,
+) -> ConvNeXtV1:
     """Return a ConvNeXt V1 of a published size, with random or given weights.
 
     Args:
@@ -61,12 +69,13 @@ def create_convnext_v1(variant="tiny", num_classes=1000, input_shape=(224, 224, 
         pretrained: None for random weights; "imagenet" to download the authors' checkpoint (needs PyTorch to read
             it); or the path of a `.keras`, `.weights.h5`, `.safetensors` or `.pth` file. A head or stem that does not
             fit keeps its random weights, and a warning in the log names it.
-        **kwargs: Any other argument of `ConvNeXtV1`.
+        **kwargs: Any other argument of `ConvNeXtV1`, `name` and `trainable` among them.
 
     Raises:
-        ValueError: If there is no such variant, an argument is out of range, or the weights do not fit.
+        ValueError: If there is no such variant, an argument is unknown or out of range, or the weights do not fit.
 
     >>> create_convnext_v1("tiny", num_classes=10, input_shape=(32, 32, 3)).get_config()["patch_size"]
     1
     """
-    return create(ConvNeXtV1, variant, pretrained, num_classes=num_classes, input_shape=input_shape, **kwargs)
+    shape = {"num_classes": num_classes, "input_shape": input_shape}
+    return create(create_convnext_v1, ConvNeXtV1, variant, pretrained, **shape, **kwargs)

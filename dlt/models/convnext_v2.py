@@ -1,3 +1,5 @@
+import os
+
 import keras
 
 from dlt.layers import ConvNeXtV2Block
@@ -54,7 +56,13 @@ class ConvNeXtV2(ConvNeXt):
     block = ConvNeXtV2Block
 
 
-def create_convnext_v2(variant="tiny", num_classes=1000, input_shape=(224, 224, 3), pretrained=None, **kwargs):
+def create_convnext_v2(
+    variant: str = "tiny",
+    num_classes: int = 1000,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    pretrained: str | os.PathLike | None = None,
+    **kwargs,
+) -> ConvNeXtV2:
     """Return a ConvNeXt V2 of a published size, with random or given weights.
 
     Args:
@@ -64,12 +72,13 @@ def create_convnext_v2(variant="tiny", num_classes=1000, input_shape=(224, 224, 
         pretrained: None for random weights; "imagenet" to download the authors' checkpoint (needs PyTorch to read
             it); or the path of a `.keras`, `.weights.h5`, `.safetensors` or `.pth` file. A head or stem that does not
             fit keeps its random weights, and a warning in the log names it.
-        **kwargs: Any other argument of `ConvNeXtV2`.
+        **kwargs: Any other argument of `ConvNeXtV2`, `name` and `trainable` among them.
 
     Raises:
-        ValueError: If there is no such variant, an argument is out of range, or the weights do not fit.
+        ValueError: If there is no such variant, an argument is unknown or out of range, or the weights do not fit.
 
     >>> create_convnext_v2("atto", num_classes=10, input_shape=(32, 32, 3)).get_config()["patch_size"]
     1
     """
-    return create(ConvNeXtV2, variant, pretrained, num_classes=num_classes, input_shape=input_shape, **kwargs)
+    shape = {"num_classes": num_classes, "input_shape": input_shape}
+    return create(create_convnext_v2, ConvNeXtV2, variant, pretrained, **shape, **kwargs)

@@ -1,9 +1,13 @@
+import os
+from collections.abc import Callable
+from typing import Self
+
 import keras
 
 from dlt._check import check_choice, check_images, fail
 from dlt.convert import load_weights
 from dlt.models._convunext import Parts, checked
-from dlt.models._model import Model
+from dlt.models._model import Model, check_arguments
 
 
 @keras.saving.register_keras_serializable(package="dlt")
@@ -69,24 +73,24 @@ class ConvUNextModel(Model):
 
     def __init__(
         self,
-        input_shape=(None, None, 3),
-        depth=4,
-        initial_filters=64,
-        filter_multiplier=2,
-        blocks_per_level=3,
-        drop_path_rate=0.1,
-        convnext_version="v2",
-        use_bias=False,
-        scale_equivariant=False,
-        normalization="auto",
-        activation="auto",
-        kernel_regularizer=None,
-        output_channels=None,
-        final_activation="linear",
-        enable_deep_supervision=False,
-        dtype=None,
+        input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+        depth: int = 4,
+        initial_filters: int = 64,
+        filter_multiplier: int = 2,
+        blocks_per_level: int = 3,
+        drop_path_rate: float = 0.1,
+        convnext_version: str = "v2",
+        use_bias: bool = False,
+        scale_equivariant: bool = False,
+        normalization: str | None = "auto",
+        activation: str | Callable | None = "auto",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        output_channels: int | None = None,
+        final_activation: str | Callable | None = "linear",
+        enable_deep_supervision: bool = False,
+        dtype: str | keras.dtype_policies.DTypePolicy | None = None,
         **kwargs,
-    ):
+    ) -> None:
         check_images(type(self).__name__, (None, *input_shape))
         config = checked(
             {
@@ -114,7 +118,7 @@ class ConvUNextModel(Model):
         self._config = {**config, "dtype": policy}
 
     @classmethod
-    def from_variant(cls, variant, **kwargs):
+    def from_variant(cls, variant: str, **kwargs) -> Self:
         """Return the network of a named size, a key of `MODEL_VARIANTS`.
 
         Args:
@@ -127,33 +131,15 @@ class ConvUNextModel(Model):
         check_choice("variant", variant, tuple(cls.MODEL_VARIANTS))
         return cls(**{"name": f"convunext_{variant}", **cls.MODEL_VARIANTS[variant], **kwargs})
 
-    def __call__(self, inputs, *args, **kwargs):
-        """Run the network after checking that the images have the right rank."""
-        if hasattr(inputs, "shape"):
-            check_images(type(self).__name__, inputs.shape)
-        return super().__call__(inputs, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **self._config,
-            "activation": keras.activations.serialize(self._config["activation"]),
-            "final_activation": keras.activations.serialize(self._config["final_activation"]),
-            "kernel_regularizer": keras.regularizers.serialize(self._config["kernel_regularizer"]),
-            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
 
 def create_convunext_variant(
-    variant,
-    input_shape=(None, None, 3),
-    enable_deep_supervision=False,
-    output_channels=None,
-    pretrained=None,
+    variant: str,
+    input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+    enable_deep_supervision: bool = False,
+    output_channels: int | None = None,
+    pretrained: str | os.PathLike | None = None,
     **kwargs,
-):
+) -> ConvUNextModel:
     """Return a ConvUNext of a named size.
 
     Args:
@@ -163,15 +149,16 @@ def create_convunext_variant(
         output_channels: Whole number; None gives as many as the input has.
         pretrained: None for random weights, or the path of a `.keras` or `.weights.h5` file. A stem or output that does
             not fit keeps its random weights, and a warning in the log names it.
-        **kwargs: Any other argument of `ConvUNextModel`; it overrides the variant's.
+        **kwargs: Any other argument of `ConvUNextModel`, `name` and `trainable` among them; it overrides the variant's.
 
     Raises:
-        ValueError: If there is no such variant, an argument is out of range, or the weights do not fit.
+        ValueError: If there is no such variant, an argument is unknown or out of range, or the weights do not fit.
 
     >>> model = create_convunext_variant("tiny", (None, None, 3))
     >>> model.count_params()
     1925088
     """
+    check_arguments(create_convunext_variant, kwargs, ConvUNextModel)
     model = ConvUNextModel.from_variant(
         variant,
         input_shape=input_shape,
@@ -184,7 +171,7 @@ def create_convunext_variant(
     return model
 
 
-def create_inference_model_from_training_model(model):
+def create_inference_model_from_training_model(model: ConvUNextModel) -> ConvUNextModel:
     """Return the single-output network of a deeply supervised one, with its weights copied.
 
     Args:

@@ -1,18 +1,26 @@
 import importlib.resources
+import os
+from importlib.resources.abc import Traversable
 
 import keras
 
 from dlt._check import fail
 from dlt.convert import load_weights
 from dlt.layers import ConvNeXtV1Block
-from dlt.models._model import Model
+from dlt.models._model import Model, check_arguments
 from dlt.models.convunext import ConvUNextModel
 
 DESIGN = {"depth": 3, "initial_filters": 16, "blocks_per_level": 1, "convnext_version": "v1", "drop_path_rate": 0.0}
 SHIPPED = ("sigma_10", "sigma_55")  # the largest noise of the training; each bias-free and with biases
 
 
-def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwargs):
+def create_convunext_denoiser(
+    channels: int = 1,
+    pretrained: str | os.PathLike | bool | None = None,
+    use_bias: bool = False,
+    name: str = "convunext_denoiser",
+    **kwargs,
+) -> Model:
     """Return a blind denoiser: noisy images in, clean images of the same size out, whatever the noise level.
 
     A small ConvUNext estimates the noise, and the estimate is subtracted: `f(x) = x - net(x)`. Nobody tells it how
@@ -29,6 +37,7 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
             to 10. Otherwise the path of a `.keras` or `.weights.h5` file.
         use_bias: Boolean. True adds biases everywhere and gives up the scale: the twin to compare with. It too has
             weights.
+        name: String, the name of the denoiser; the network in it that estimates the noise is "noise".
         **kwargs: Any other argument of `ConvUNextModel`; it overrides the design, which is small enough for a CPU.
 
     Returns:
@@ -37,12 +46,13 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If an argument is out of range, breaks the scale, or the weights do not fit.
+        ValueError: If an argument is unknown, out of range or breaks the scale, or the weights do not fit.
 
     >>> denoiser = create_convunext_denoiser()
     >>> tuple(denoiser(keras.ops.zeros((1, 21, 14, 1))).shape)
     (1, 21, 14, 1)
     """
+    check_arguments(create_convunext_denoiser, kwargs, ConvUNextModel)
     scale = {"use_bias": True, "normalization": None, "activation": "relu"} if use_bias else {"scale_equivariant": True}
     network = ConvUNextModel(**{"name": "noise", "input_shape": (None, None, channels), **DESIGN, **scale, **kwargs})
     images = keras.Input(network.input_shape[1:], name="images")
@@ -50,7 +60,7 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     head.assign(keras.ops.zeros(head.shape))  # a newborn denoiser subtracts nothing, and learns faster for it
     wake(network)
     clean = keras.layers.Subtract(name="clean")([images, network(images)])
-    model = Model(images, clean, name="convunext_denoiser")
+    model = Model(images, clean, name=name)
     if pretrained is True or pretrained in SHIPPED:
         load_weights(model, shipped("sigma_55" if pretrained is True else pretrained, channels, use_bias))
     elif pretrained:
@@ -58,7 +68,7 @@ def create_convunext_denoiser(channels=1, pretrained=None, use_bias=False, **kwa
     return model
 
 
-def wake(network, gamma=0.1):
+def wake(network: ConvUNextModel, gamma: float = 0.1) -> None:
     """Start the blocks awake: kernels that keep the size of the signal, and a LayerScale one can notice.
 
     ConvNeXt starts its branches at a millionth, which LayerNorm makes up for. Nothing is normalized here: blocks that
@@ -73,12 +83,12 @@ def wake(network, gamma=0.1):
             weights["layer_scale"].gamma.assign(keras.ops.full(weights["layer_scale"].gamma.shape, gamma))
 
 
-def start(kernel, variance):
+def start(kernel: keras.Variable, variance: float) -> None:
     """Fill a kernel with normal random numbers of this variance."""
     kernel.assign(keras.initializers.RandomNormal(stddev=variance**0.5)(kernel.shape, kernel.dtype))
 
 
-def shipped(name, channels, use_bias):
+def shipped(name: str, channels: int, use_bias: bool) -> Traversable:
     """Return the path of the weights in the package."""
     if channels != 1:
         fail(

@@ -1,7 +1,9 @@
 import importlib.resources
+import os
 
 from dlt._check import check_choice
 from dlt.convert import load_weights
+from dlt.models._model import Model, check_arguments
 from dlt.models.acc_unet import AccUNet
 from dlt.models.convunext import ConvUNextModel
 from dlt.models.unet import UNet
@@ -14,7 +16,9 @@ NETWORKS = {  # name: class, its arguments
 }
 
 
-def create_nuclei_segmenter(network="unet", pretrained=None):
+def create_nuclei_segmenter(
+    network: str = "unet", pretrained: str | os.PathLike | None = None, name: str | None = None, **kwargs
+) -> Model:
     """Return a small network that finds cell nuclei in microscope images: one of three that chapter 22 compares.
 
     The mask it learns leaves out the pixels where nuclei touch, so that `dlt.predict.objects` can count them. Images
@@ -25,6 +29,8 @@ def create_nuclei_segmenter(network="unet", pretrained=None):
         pretrained: None for random weights, "nuclei" for those that come with this package, trained on the nuclei of
             the Data Science Bowl 2018 for some minutes of a CPU (`dlt/assets/nuclei_cpu.json`), or the path of a
             `.keras`, `.weights.h5` or `.safetensors` file.
+        name: String; None is "nuclei_" and the network's.
+        **kwargs: Any other argument of the network's class; it overrides the design.
 
     Returns:
         A functional Keras model. In: grey images of shape `(batch, height, width, 1)`, nuclei bright, stretched to
@@ -33,14 +39,16 @@ def create_nuclei_segmenter(network="unet", pretrained=None):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If there is no such network, or the weights do not fit.
+        ValueError: If there is no such network, an argument is unknown or out of range, or the weights do not fit.
 
     >>> model = create_nuclei_segmenter("unet", pretrained="nuclei")
     >>> model.output.shape
     (None, None, None, 1)
     """
     make, arguments = NETWORKS[check_choice("network", network, NETWORKS)]
-    model = make(**arguments, final_activation="sigmoid", name=f"nuclei_{network}")
+    check_arguments(create_nuclei_segmenter, kwargs, make)
+    design = {**arguments, "final_activation": "sigmoid", "name": name or f"nuclei_{network}"}
+    model = make(**{**design, **kwargs})
     if pretrained:
         shipped = importlib.resources.files("dlt") / "assets" / f"nuclei_{network}.safetensors"
         load_weights(model, shipped if pretrained == "nuclei" else pretrained)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import keras
 from keras import layers
 
@@ -45,14 +47,14 @@ class UNet(Model):
 
     def __init__(
         self,
-        input_shape=(None, None, 3),
-        depth=4,
-        initial_filters=64,
-        output_channels=None,
-        final_activation="linear",
-        dtype=None,
+        input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+        depth: int = 4,
+        initial_filters: int = 64,
+        output_channels: int | None = None,
+        final_activation: str | Callable | None = "linear",
+        dtype: str | keras.dtype_policies.DTypePolicy | None = None,
         **kwargs,
-    ):
+    ) -> None:
         check_images(type(self).__name__, (None, *input_shape))
         config = {
             "input_shape": tuple(input_shape),
@@ -68,53 +70,35 @@ class UNet(Model):
         super().__init__(images, wire(images, **config), **kwargs)
         self._config = config
 
-    def __call__(self, inputs, *args, **kwargs):
-        """Run the network after checking that the images have the right rank."""
-        if hasattr(inputs, "shape"):
-            check_images(type(self).__name__, inputs.shape)
-        return super().__call__(inputs, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **self._config,
-            "final_activation": keras.activations.serialize(self._config["final_activation"]),
-            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
 
 def wire(images, depth, initial_filters, output_channels, final_activation, dtype, **_):
     """Return the output of a U-Net for symbolic images."""
     widths, skips, x = [initial_filters * 2**level for level in range(depth + 1)], [], images
     for level in range(depth):
         skips.append(two_convolutions(x, widths[level], f"encoder_{level}", dtype))
-        x = layers.MaxPooling2D(2, padding="same", dtype=dtype, name=f"down_{level}")(skips[-1])
+        x = layers.MaxPooling2D(2, padding="same", data_format="channels_last", dtype=dtype, name=f"down_{level}")(
+            skips[-1]
+        )
     x = two_convolutions(x, widths[depth], "bottleneck", dtype)
     for level in reversed(range(depth)):
-        x = layers.Conv2D(widths[level], 1, use_bias=False, dtype=dtype, name=f"up_{level}_narrow")(x)
+        x = conv(widths[level], 1, use_bias=False, dtype=dtype, name=f"up_{level}_narrow")(x)
         x = UpsampleLike(dtype=dtype, name=f"up_{level}_upsample")([x, skips[level]])
         x = layers.Concatenate(dtype=dtype, name=f"up_{level}_join")([x, skips[level]])
         x = two_convolutions(x, widths[level], f"decoder_{level}", dtype)
-    head = layers.Conv2D(  # it stays float32 in mixed precision
-        output_channels, 1, activation=final_activation, dtype=dtype.variable_dtype, name="output"
-    )
-    return head(x)
+    # The head stays float32 in mixed precision.
+    return conv(output_channels, 1, activation=final_activation, dtype=dtype.variable_dtype, name="output")(x)
+
+
+def conv(filters, size, **kwargs):
+    """Return a convolution of maps with the channels last, whatever Keras's default."""
+    return layers.Conv2D(filters, size, padding="same", data_format="channels_last", **kwargs)
 
 
 def two_convolutions(x, width, name, dtype):
     """Return what a level makes of `x`: twice a 3x3 convolution, batch normalization and ReLU."""
     for i in range(2):
-        x = layers.Conv2D(  # no bias: the normalization would subtract it
-            width,
-            3,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            dtype=dtype,
-            name=f"{name}_conv_{i}",
-        )(x)
+        # No bias: the normalization would subtract it.
+        x = conv(width, 3, use_bias=False, kernel_initializer="he_normal", dtype=dtype, name=f"{name}_conv_{i}")(x)
         x = layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"{name}_norm_{i}")(x)  # 0.99 needs long training
         x = layers.ReLU(dtype=dtype, name=f"{name}_relu_{i}")(x)
     return x

@@ -194,14 +194,14 @@ def test_softmax_over_one_class_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("shape", "words", "hows"),
+    ("shape", "words"),
     [
-        ((1, 100, 64, 3), "nearest that work: 96 or 112 and 64", ("eager", "symbolic", "predict", "fit")),
-        ((64, 64, 3), "batches of images", ("eager", "symbolic")),  # `predict` and `fit` take 64 for the batch
-        ((1, 64, 64, 1), "Expected 3 channels.*Pass input_channels=1", ("eager", "symbolic", "predict", "fit")),
+        ((1, 100, 64, 3), "nearest that work: 96 or 112 and 64"),
+        ((64, 64, 3), "batches of images"),
+        ((1, 64, 64, 1), r"Expected 3 channels.*Received: shape=\(1, 64, 64, 1\)"),
     ],
 )
-def test_bad_images(shape, words, hows):
+def test_bad_images(shape, words):
     model = AccUNet(**SMALL)
     model.compile("sgd", "mse")
     x = np.zeros(shape, "float32")
@@ -211,6 +211,6 @@ def test_bad_images(shape, words, hows):
         "predict": lambda: model.predict(x, verbose=0),
         "fit": lambda: model.fit(x, x[..., :1], verbose=0),
     }
-    for how in hows:
+    for call in calls.values():
         with pytest.raises(ValueError, match=words):
-            calls[how]()
+            call()

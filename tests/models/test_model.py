@@ -1,16 +1,94 @@
-"""What all models do beyond what Keras does."""
+"""What all models do beyond what Keras does, and what they leave as Keras does it."""
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from dlt import models
+from tests.helpers import randomise
 
 SMALL = {
     "ConvNeXtV2": lambda: models.ConvNeXtV2((1,), (8,), num_classes=2, input_shape=(16, 16, 1)),
     "UNet": lambda: models.UNet((16, 16, 1), depth=1, initial_filters=4),
     "denoiser": lambda: models.create_convunext_denoiser(depth=2, initial_filters=8),
 }
+ENTRIES = {  # every way in, given a compiled model, images and targets
+    "call": lambda model, x, y: model(x),
+    "call with a list": lambda model, x, y: model([x]),
+    "symbolic": lambda model, x, y: model(keras.KerasTensor(x.shape)),
+    "predict": lambda model, x, y: model.predict(x, verbose=0),
+    "predict_on_batch": lambda model, x, y: model.predict_on_batch(x),
+    "evaluate": lambda model, x, y: model.evaluate(x, y, verbose=0),
+    "test_on_batch": lambda model, x, y: model.test_on_batch(x, y),
+    "fit": lambda model, x, y: model.fit(x, y, verbose=0),
+    "fit by name": lambda model, x, y: model.fit(x=x, y=y, verbose=0),
+    "fit and validate": lambda model, x, y: model.fit(
+        np.zeros((2, 64, 64, 3), "float32"), y, validation_data=(x, y), verbose=0
+    ),
+    "train_on_batch": lambda model, x, y: model.train_on_batch(x, y),
+}
+WRONG = [  # models of three channels, and images they must not take
+    (lambda: models.UNet(depth=1, initial_filters=2), (2, 8, 8, 1), "UNet was built for images with other channels"),
+    (lambda: models.UNet(depth=1, initial_filters=2), (8, 8, 3), "UNet works on batches of images"),
+    (
+        lambda: models.create_convunext_denoiser(3, depth=2, initial_filters=2),
+        (8, 8, 3),
+        "convunext_denoiser works on batches of images",
+    ),
+    (
+        lambda: models.ConvNeXtV1((1, 1), (4, 4), num_classes=2, input_shape=(None, None, 3)),
+        (2, 64, 7, 3),
+        "height and width of at least 8",
+    ),
+    (
+        lambda: models.ConvUNextModel(depth=2, initial_filters=2, blocks_per_level=1),
+        (8, 8),
+        "ConvUNextModel works on batches of images",
+    ),
+    (lambda: models.AccUNet(base_filters=1, expansion=1, mlfc_iterations=1), (1, 24, 16, 3), "16 or 32 and 16"),
+]
+
+
+@pytest.mark.parametrize(("make", "shape", "words"), WRONG, ids=[words for _, _, words in WRONG])
+def test_every_way_in_checks_the_images_alike(make, shape, words):
+    model, texts = make(), set()
+    model.compile("sgd", "mse")
+    x = np.zeros(shape, "float32")
+    for name, enter in ENTRIES.items():
+        with pytest.raises(ValueError, match=words) as caught:
+            enter(model, x, np.zeros((len(x), 1), "float32"))
+        assert model.train_function is None or keras.backend.backend() == "jax", f"{name} began before it looked"
+        texts.add(str(caught.value))
+    assert len(texts) == 1
+    assert f"Received: shape={shape}" in texts.pop()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data needs TensorFlow")
+def test_a_graph_that_has_seen_many_sizes_is_told_those_of_a_dataset():
+    tf = pytest.importorskip("tensorflow")
+    model = models.AccUNet(1, base_filters=1, expansion=1, mlfc_iterations=1)
+    model.compile("sgd", "mse")
+    for side in (24, 40):
+        images = tf.data.Dataset.from_tensor_slices(np.zeros((2, side, 16, 1), "float32")).batch(1)
+        for enter in (model.predict, model.evaluate, model.fit):
+            with pytest.raises(ValueError, match="height and width that are multiples of 16"):
+                enter(images.map(lambda x: (x, x)))
+        with pytest.raises(ValueError, match="height and width that are multiples of 16"):
+            model.predict(images)
+    unknown = tf.data.Dataset.from_generator(
+        lambda: iter(np.zeros((2, 1, 16, 16, 1), "float32")), output_signature=tf.TensorSpec(None, "float32")
+    )
+    assert models._model.shape_of(unknown) is None
+
+
+def test_methods_keep_their_names_documentation_and_arguments():
+    for name in ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch"):
+        ours, theirs = getattr(models.UNet, name), getattr(keras.Model, name)
+        assert (ours.__name__, ours.__doc__) == (theirs.__name__, theirs.__doc__)
+
+
+# Keras's compile protocol
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts how often TensorFlow traces")
@@ -20,15 +98,6 @@ def test_a_training_step_is_traced_once(name):
     plain = keras.Model(ours.input, ours.output)
     assert (traces(ours), traces(plain)) == (1, 2)  # the control: what Keras does by itself
     assert (traces(ours, metrics=[keras.metrics.MeanSquaredError()]), traces(ours, metrics=["mse"])) == (1, 2)
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_only_training_needs_an_optimizer_with_variables(name):
-    model = SMALL[name]()
-    model.compile(jit_compile=False)
-    assert not model.optimizer.built
-    model.compile("adam", "mse")
-    assert model.optimizer.built
 
 
 def traces(model, metrics=None):
@@ -43,3 +112,198 @@ def traces(model, metrics=None):
     images = np.zeros((6, 16, 16, 1), "float32")
     model.fit(images, np.zeros(model(images).shape), batch_size=2, verbose=0)
     return len(calls)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_optimizer_gets_its_variables_when_training_begins(name):
+    model = SMALL[name]()
+    x = np.zeros((2, 16, 16, 1), "float32")
+    model.compile("adam", "mse", run_eagerly=True)
+    model.predict(x, verbose=0)
+    model.evaluate(x, np.zeros(model(x).shape), verbose=0)
+    assert not model.optimizer.built
+    model.fit(x, np.zeros(model(x).shape), verbose=0)
+    assert model.optimizer.built
+
+
+def classifier(**kwargs):
+    return randomise(models.ConvNeXtV2((1,), (4,), num_classes=2, input_shape=(8, 8, 3), **kwargs))
+
+
+X = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+Y = np.ones((2, 2), "float32")
+
+
+def both():
+    """Return a model of ours, and what Keras makes of the same graph: the control."""
+    return [classifier(), (lambda m: keras.Model(m.input, m.output))(classifier())]
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["ours", "keras.Model"])
+def test_weights_that_are_loaded_after_compile_are_the_ones_that_are_trained(number):
+    """An optimizer without a schedule starts from the weights it finds; with a rate of 0 it must not move them."""
+    model = both()[number]
+    model.compile(keras.optimizers.ScheduleFreeAdamW(0.0), "mse", run_eagerly=True)
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-6)
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["compiled again", "not compiled again"])
+@pytest.mark.parametrize("number", [0, 1], ids=["ours", "keras.Model"])
+def test_unfreezing_before_the_first_step(number, again):
+    model, optimizer = both()[number], keras.optimizers.SGD(1.0)
+    model.get_layer("stem_conv").trainable = False
+    model.compile(optimizer, "mse", run_eagerly=True)
+    model.get_layer("stem_conv").trainable = True
+    if again:
+        model.compile(optimizer, "mse", run_eagerly=True)
+    before = ops.convert_to_numpy(model.get_layer("stem_conv").kernel)
+    model.fit(X, Y, verbose=0)
+    assert np.any(ops.convert_to_numpy(model.get_layer("stem_conv").kernel) != before)
+
+
+def test_one_optimizer_for_one_model_and_then_for_another():
+    optimizer, (first, second) = keras.optimizers.Adam(), both()
+    first.compile(optimizer, "mse", run_eagerly=True)
+    second.compile(optimizer, "mse", run_eagerly=True)
+    second.fit(X, Y, verbose=0)
+    assert int(optimizer.iterations) == 1
+
+
+def test_no_optimizer_and_nothing_to_train():
+    model = classifier()
+    model.compile(None, "mse", run_eagerly=True)
+    assert np.isfinite(model.evaluate(X, Y, verbose=0))
+    model.trainable = False
+    model.compile("adam", "mse", run_eagerly=True)
+    if keras.backend.backend() != "jax":  # which builds an optimizer of nothing, and trains nothing
+        with pytest.warns(UserWarning, match="does not have any trainable weights"):
+            model.fit(X, Y, verbose=0)
+        assert not model.optimizer.built
+
+
+# Keywords
+
+
+@pytest.mark.parametrize(
+    ("make", "keyword", "nearest"),
+    [
+        (models.ConvUNextModel, "block_per_level", "blocks_per_level"),
+        (models.ConvUNextModel, "dropout_rate", "drop_path_rate"),
+        (models.ConvNeXtV1, "drop_path", "drop_path_rate"),
+        (models.ConvNeXtV2, "classes", "num_classes"),
+        (models.ConvNeXtV2.from_variant, "activation", "classifier_activation"),
+        (models.AccUNet, "filters", "base_filters"),
+        (models.UNet, "num_classes", "output_channels"),
+        (models.UNet, "nam", "name"),
+        (models.create_convnext_v1, "weights", "pretrained"),
+        (models.create_convnext_v2, "weights", "pretrained"),
+        (models.create_convnext_v2, "includ_top", "include_top"),
+        (models.create_convunext_variant, "pretraind", "pretrained"),
+        (models.create_convunext_denoiser, "channel", "channels"),
+        (models.create_nuclei_segmenter, "weights", "pretrained"),
+        (models.create_nuclei_segmenter, "dtyp", "dtype"),
+        (models.create_acc_unet_binary, "num_filters", "base_filters"),
+        (models.create_acc_unet_multiclass, "weights", "pretrained"),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", value),
+)
+def test_an_unknown_keyword_raises_and_names_the_nearest(make, keyword, nearest):
+    needed = {
+        "from_variant": ("atto",),
+        "create_convunext_variant": ("tiny",),
+        "create_acc_unet_binary": (3,),
+        "create_acc_unet_multiclass": (3, 4),
+    }
+    with pytest.raises(ValueError, match=f"has no argument `{keyword}`") as caught:
+        make(*needed.get(make.__name__, ()), **{keyword: 3})
+    assert f"Received: {keyword}=3. Did you mean `{nearest}`?" in str(caught.value)
+
+
+def test_a_keyword_that_resembles_none():
+    with pytest.raises(ValueError, match=r"no argument `xyz`\. Expected one of input_shape, depth") as caught:
+        models.UNet(xyz=1)
+    assert str(caught.value).endswith("name, trainable. Received: xyz=1. Leave it out.")
+
+
+def test_a_class_of_ones_own_may_take_more():
+    class Mine(models.UNet):
+        def __init__(self, extra, **kwargs):
+            super().__init__(**kwargs)
+            self.extra = extra
+
+    assert Mine(extra=2, depth=1, initial_filters=2, name="mine").name == "mine"
+    with pytest.raises(ValueError, match=r"Mine has no argument `extr`.*Did you mean `extra`"):
+        Mine(extr=2)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        models.ConvNeXtV1,
+        models.ConvNeXtV2,
+        models.create_convnext_v1,
+        models.create_convnext_v2,
+        models.AccUNet,
+        models.create_acc_unet,
+        models.create_acc_unet_binary,
+        models.create_acc_unet_multiclass,
+        models.ConvUNextModel,
+        models.create_convunext_variant,
+        models.create_convunext_denoiser,
+        models.UNet,
+        models.create_nuclei_segmenter,
+    ],
+    ids=lambda make: make.__name__,
+)
+@pytest.mark.usefixtures("born_with_zeros")
+def test_two_of_a_kind_fit_into_one_model(make):
+    """Every function that makes a network takes a name for it."""
+    small = {
+        "create_convnext_v1": {"num_classes": 2, "depths": (1,), "dims": (4,)},
+        "create_convnext_v2": {"num_classes": 2, "depths": (1,), "dims": (4,)},
+        "create_acc_unet": {
+            "input_channels": 3,
+            "num_classes": 2,
+            "base_filters": 1,
+            "expansion": 1,
+            "mlfc_iterations": 1,
+        },
+        "create_acc_unet_binary": {"input_channels": 3, "base_filters": 1, "expansion": 1, "mlfc_iterations": 1},
+        "create_acc_unet_multiclass": {
+            "input_channels": 3,
+            "num_classes": 2,
+            "base_filters": 1,
+            "expansion": 1,
+            "mlfc_iterations": 1,
+        },
+        "create_convunext_variant": {"variant": "tiny", "initial_filters": 2},
+        "create_convunext_denoiser": {"channels": 3, "initial_filters": 2},
+        "create_nuclei_segmenter": {},
+        "AccUNet": {"base_filters": 1, "expansion": 1, "mlfc_iterations": 1},
+        "ConvUNextModel": {"depth": 2, "initial_filters": 2},
+        "UNet": {"depth": 1, "initial_filters": 2},
+        "ConvNeXtV1": {"depths": (1,), "dims": (4,)},
+        "ConvNeXtV2": {"depths": (1,), "dims": (4,)},
+    }[make.__name__]
+    pair = [make(**small, name=name) for name in ("left", "right")]
+    images = keras.Input(pair[0].input_shape[1:])
+    joined = keras.Model(images, [model(images) for model in pair])
+    assert [layer.name for layer in joined.layers if isinstance(layer, keras.Model)] == ["left", "right"]
+
+
+def test_two_feature_extractors_fit_into_one_model():
+    images = keras.Input((8, 8, 3))
+    pair = [classifier(name=name).feature_extractor() for name in ("left", "right")]
+    assert [model.name for model in (*pair, classifier().feature_extractor("mine"))] == [
+        "left_features",
+        "right_features",
+        "mine",
+    ]
+    assert keras.Model(images, [model(images)[0] for model in pair]).outputs
