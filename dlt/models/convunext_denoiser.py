@@ -56,11 +56,13 @@ def create_convunext_denoiser(
     scale = {"use_bias": True, "normalization": None, "activation": "relu"} if use_bias else {"scale_equivariant": True}
     network = ConvUNextModel(**{"name": "noise", "input_shape": (None, None, channels), **DESIGN, **scale, **kwargs})
     images = keras.Input(network.input_shape[1:], name="images")
-    head = network.get_layer("output_0").kernel
-    head.assign(keras.ops.zeros(head.shape))  # a newborn denoiser subtracts nothing, and learns faster for it
+    head = network.get_layer("output_0")
+    head.kernel.assign(
+        keras.ops.zeros(head.kernel.shape)
+    )  # a newborn denoiser subtracts nothing, and learns faster for it
     wake(network)
-    clean = keras.layers.Subtract(name="clean")([images, network(images)])
-    model = Model(images, clean, name=name)
+    clean = keras.layers.Subtract(dtype=head.dtype_policy, name="clean")
+    model = Model(images, clean([images, network(images)]), name=name)
     if pretrained is True or pretrained in SHIPPED:
         load_weights(model, shipped("sigma_55" if pretrained is True else pretrained, channels, use_bias))
     elif pretrained:

@@ -1,10 +1,10 @@
 import keras
 
-from dlt.models._model import Model
+from dlt.models._model import Model, check_arguments
 from dlt.models.residual_unet import ResidualUNet
 
 
-def create_denoiser(channels: int = 1, use_bias: bool = False, name: str = "denoiser", **kwargs) -> keras.Model:
+def create_denoiser(channels: int = 1, use_bias: bool = False, name: str = "denoiser", **kwargs) -> Model:
     """Return a blind denoiser: noisy images in, clean images of the same size out, whatever the noise level.
 
     A `ResidualUNet` estimates the noise, and the estimate is subtracted: `f(x) = x - net(x)`. Nobody tells it how noisy
@@ -25,12 +25,13 @@ def create_denoiser(channels: int = 1, use_bias: bool = False, name: str = "deno
         and white 1. Any height and width will do.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is unknown or out of range.
 
     >>> denoiser = create_denoiser()
     >>> tuple(denoiser(keras.ops.zeros((1, 21, 14, 1))).shape)
     (1, 21, 14, 1)
     """
+    check_arguments(create_denoiser, kwargs, ResidualUNet)
     network = ResidualUNet(**{"name": "noise", "input_shape": (None, None, channels), "use_bias": use_bias, **kwargs})
     images = keras.Input(network.input_shape[1:], name="images")
     head = network.get_layer("output").kernel

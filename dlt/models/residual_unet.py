@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -43,14 +45,14 @@ class ResidualUNet(Model):
 
     def __init__(
         self,
-        input_shape=(None, None, 3),
-        filters=(32, 64, 128),
-        blocks=(2, 1, 1),
-        use_bias=False,
-        output_channels=None,
-        dtype=None,
+        input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+        filters: Sequence[int] = (32, 64, 128),
+        blocks: Sequence[int] = (2, 1, 1),
+        use_bias: bool = False,
+        output_channels: int | None = None,
+        dtype: str | keras.dtype_policies.DTypePolicy | None = None,
         **kwargs,
-    ):
+    ) -> None:
         check_images(type(self).__name__, (None, *input_shape))
         if len(filters) != len(blocks) or not len(filters):
             fail(
@@ -70,21 +72,6 @@ class ResidualUNet(Model):
         images = keras.Input(input_shape, name="images")
         super().__init__(images, Parts(config, policy).wire(images), **kwargs)
         self._config = {**config, "dtype": policy}
-
-    def __call__(self, inputs, *args, **kwargs):
-        """Run the network after checking that the images have the right rank."""
-        if hasattr(inputs, "shape"):
-            check_images(type(self).__name__, inputs.shape)
-        return super().__call__(inputs, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **self._config,
-            "dtype": keras.dtype_policies.serialize(self._config["dtype"]),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
 
 
 class Parts:
@@ -126,6 +113,7 @@ class Parts:
             size,
             strides=strides,
             padding="same",
+            data_format="channels_last",
             use_bias=self.config["use_bias"],
             kernel_initializer=keras.initializers.VarianceScaling(scale),
             dtype=dtype or self.policy,
