@@ -15,16 +15,17 @@ from tests.helpers import ROOT
 SOURCES = sorted((ROOT / "dlt").rglob("*.py"))
 ALLOWED = {  # imports point one way
     "layers": {"_check", "layers"},
-    "convert": {"_check", "convert"},
+    "convert": {"_check", "_download", "convert"},
     "models": {"_check", "layers", "models", "convert"},
     "measure": {"_check", "_precision", "measure", "plot"},
-    "data": {"_arrays", "_check", "data"},
+    "data": {"_arrays", "_check", "_download", "data"},
     "training": {"_arrays", "_check", "_precision", "training", ""},
     "metrics": {"_arrays", "_check", "metrics"},
     "predict": {"_arrays", "_check", "predict"},
     "plot.py": set(),
     "_arrays.py": {"_check"},
     "_check.py": set(),
+    "_download.py": set(),
     "_precision.py": set(),
     "__init__.py": set(),
 }

@@ -1,17 +1,21 @@
 import dataclasses
 import logging
+from collections import defaultdict
+from typing import Any
+
+import keras
 
 from dlt._check import fail
+from dlt.convert._keras import addresses, end_low_rank_updates, quantized_layers, weights_by_path
+from dlt.convert._match import Match, find, part
+from dlt.convert._plan import plan_for
 from dlt.convert._read import read
-from dlt.convert._tables import part_by_part, recognise, translate
 
 logger = logging.getLogger("dlt.convert")
 
-# How kernels are turned to Keras's axes: (height, width, in, out) for convolutions, (in, out) for dense layers.
-FROM_TORCH = {4: ((2, 3, 1, 0), (2, 3, 0, 1)), 2: ((1, 0),)}  # convolution or depthwise; dense
-FROM_KERAS = {4: ((0, 1, 2, 3), (0, 1, 3, 2))}  # the same; a grouped convolution that is a depthwise one
-AXES = dict.fromkeys(("official", "timm", "Hugging Face", "ACC-UNet"), FROM_TORCH)
-COUNTER = "num_batches_tracked"  # PyTorch's batch normalization counts, for an average that is not used here
+COUNTERS = ("num_batches_tracked", "n_averaged")  # PyTorch counts, for averages that are not used here
+COUNT = "a count, which no layer needs"
+SHOWN = 8  # weights with the same reason that a report lists one by one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,35 +28,59 @@ class LoadReport:
         loaded: Dict, path of a weight of the model -> its name in the source.
         skipped: Dict, path of a weight of the model that kept its value -> why.
         unused: Dict, name of a weight of the source that went nowhere -> why.
+        notes: Tuple of strings: what stood in front of the names, and other copies of the network in the source.
     """
 
     source: str
-    loaded: dict
-    skipped: dict
-    unused: dict
+    loaded: dict[str, str]
+    skipped: dict[str, str]
+    unused: dict[str, str]
+    notes: tuple[str, ...] = ()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = [f"{len(self.loaded)} weights loaded by their {self.source} names, {len(self.skipped)} skipped."]
-        lines += [f"  kept as it was: {path} ({why})" for path, why in self.skipped.items()]
-        lines += [f"  not used: {name} ({why})" for name, why in self.unused.items()]
+        lines += [f"  {note}" for note in self.notes]
+        lines += [f"  kept as it was: {line}" for line in by_reason(self.skipped)]
+        lines += [f"  not used: {line}" for line in by_reason(self.unused)]
         return "\n".join(lines)
 
 
-def load_weights(model, source, skip=()):
+def by_reason(weights: dict[str, str]) -> list[str]:
+    """Return a line for each weight, or for each reason that many of them share."""
+    groups = defaultdict(list)
+    for name, why in weights.items():
+        groups[why].append(name)
+    return [
+        line
+        for why, names in groups.items()
+        for line in (
+            [f"{name} ({why})" for name in names]
+            if len(names) <= SHOWN
+            else [f"{names[0]}, {names[1]} and {len(names) - 2} more ({why})"]
+        )
+    ]
+
+
+def load_weights(model: keras.Model, source: Any, skip: Any = (), key: str | None = None) -> LoadReport:
     """Fill a model with weights from a file, a dict or another model, whoever named them.
 
-    The names of the authors' checkpoints (ConvNeXt, ACC-UNet), timm, Hugging Face, keras.applications and this package
-    are recognised, and kernels are turned to Keras's axes. Every weight of the source is used or reported, every weight
-    of the model assigned or reported. The model changes only after everything has been found to fit.
+    The names of the authors' checkpoints (ConvNeXt, ACC-UNet; FCMAE's sparse ones too), timm, Hugging Face,
+    keras.applications and this package are recognised, and kernels are turned to Keras's axes. The network may lie
+    anywhere in the source: in a training checkpoint, behind prefixes such as `module.` or `backbone.`, inside a larger
+    network. Every weight of the source is used or reported, every weight of the model assigned or reported. The model
+    changes only after everything has been found to fit.
 
     Args:
         model: A built Keras model.
-        source: Path of a `.keras`, `.weights.h5`, `.safetensors` or `.pth` file; a dict of arrays; or a Keras model.
-        skip: Names of layers, or beginnings of names, that may stay as they are where the source does not fit them:
-            `("stem", "head")` to fine-tune.
+        source: Path of a `.keras`, `.weights.h5`, `.safetensors` or `.pth` file (`.pt`, `.pth.tar`, `.ckpt` and `.bin`
+            are PyTorch's too); a dict of arrays, or of such dicts; a Keras model, or a PyTorch one.
+        skip: A name of a layer, or several, or beginnings of names, that may stay as they are where the source does
+            not fit them: `("stem", "head")` to fine-tune.
+        key: What the names of the wanted copy begin with, where a source has several: `"state_dict_ema"`. None takes
+            the first that is no average.
 
     Returns:
-        A `LoadReport`, which is also logged: as a warning where something was skipped.
+        A `LoadReport`, which is also logged: as a warning where something was skipped, or another copy is there.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -61,103 +89,98 @@ def load_weights(model, source, skip=()):
 
     >>> from dlt.models import create_convnext_v2
     >>> ten, twenty = (create_convnext_v2("atto", num_classes=n, input_shape=(32, 32, 3)) for n in (10, 20))
-    >>> report = load_weights(twenty, ten, skip=("head",))
+    >>> report = load_weights(twenty, ten, skip="head")
     >>> report.skipped["head/bias"]
     'the source has shape (10,), the model (20,)'
     """
-    arrays = read(source)
-    counters = [name for name in arrays if name.endswith(COUNTER)]
-    arrays = {name: part_by_part(name, array) for name, array in arrays.items() if name not in counters}
-    targets = {weight.path: weight for weight in model.weights}
-    kind, names = match(arrays, model)
-    values, problems = {}, {}
-    for path in [*targets, *(path for path in names if path not in targets)]:
-        if path not in targets:
-            problems[path] = "the model has no such weight"
-        elif path not in names:
-            problems[path] = "the source has no such weight"
-        else:
-            array, shape = arrays[names[path]], tuple(targets[path].shape)
-            values[path] = to_keras_axes(array, shape, kind)
-            if values[path] is None:
-                problems[path] = f"the source has shape {array.shape}, the model {shape}"
-    broken = {layer_of(path): why for path, why in problems.items()}
-    for path in values:  # half a layer is no layer: a kernel that does not fit takes its bias with it
-        if layer_of(path) in broken:
-            problems.setdefault(path, f"its layer does not fit: {broken[layer_of(path)]}")
-    check_fit(model, source, skip, problems)
-    for path in values.keys() - problems.keys():
-        targets[path].assign(values[path])
+    skip = names_to_skip(skip)
+    everything = read(source)
+    counters = {name: COUNT for name in everything if name.endswith(COUNTERS)}
+    arrays = {name: array for name, array in part(everything, key).items() if name not in counters}
+    targets = weights_by_path(model)
+    ours = addresses(model)
+    match = find(arrays, ours, {path: tuple(weight.shape) for path, weight in targets.items()}, skip)
+    check_quantized(model, arrays, match)
+    plan = plan_for(match, arrays, set(ours.values()), targets)
+    check_fit(model, source, skip, plan.problems)
+    for path, value in plan.values.items():
+        targets[path].assign(value)
+    elsewhere = {name: f"outside {key!r}" for name in everything if name not in arrays and name not in counters}
     report = LoadReport(
-        kind,
-        {path: names[path] for path in values if path not in problems},
-        {path: why for path, why in problems.items() if path in targets},
-        {names[path]: why for path, why in problems.items() if path in names}
-        | dict.fromkeys(counters, "a count of batches, which no layer needs"),
+        match.kind,
+        {path: plan.names[path] for path in plan.values},
+        {path: why for path, why in plan.problems.items() if path in targets},
+        {plan.names[path]: why for path, why in plan.problems.items() if path in plan.names}
+        | plan.unused
+        | counters
+        | elsewhere,
+        notes(match, end_low_rank_updates(model, set(plan.values))),
     )
-    logger.log(logging.WARNING if problems else logging.INFO, "%s: %r", model.name, report)
+    logger.log(logging.WARNING if plan.problems or match.copies else logging.INFO, "%s: %r", model.name, report)
     return report
 
 
-def layer_of(path):
-    """Return the path of the layer that a weight belongs to."""
-    return path.rpartition("/")[0]
+def names_to_skip(skip: Any) -> tuple[str, ...]:
+    """Return `skip` as a tuple of strings."""
+    names = (skip,) if isinstance(skip, str) else tuple(skip)
+    if not all(isinstance(name, str) and name for name in names):
+        fail(
+            "Invalid `skip`.",
+            "a name of a layer, or several",
+            f"skip={skip!r}",
+            'Pass for example skip=("stem", "head").',
+        )
+    return names
 
 
-def match(arrays, model):
-    """Return whose names these are, and `{our path: their name}`; a name without a path of ours stands for itself."""
-    ours = own_paths(model)
-    if sum(known(name, ours) is not None for name in arrays) * 2 >= len(arrays):
-        kind, paths = "dlt", {name: known(name, ours) or name for name in arrays}
-    else:
-        kind, table = recognise(arrays)
-        if table is None:
+def check_quantized(model: keras.Model, arrays: dict[str, Any], match: Match) -> None:
+    """Raise if either the model's kernels are 8-bit integers, or the source's, and not both."""
+    modes = quantized_layers(model)
+    for path, name in match.names.items():
+        small = str(arrays[name].dtype).removeprefix("torch.") in ("int8", "uint8")
+        if path in modes and not small:
             fail(
-                "The names in the source are of no known kind.",
-                "names of this package, keras.applications, timm, Hugging Face or the official checkpoints",
-                f"{len(arrays)} weights, the first {list(arrays)[:3]}",
-                "Rename them, or pass a dict with the names in `[w.path for w in model.weights]`.",
+                f"{model.name} is quantized, and the source is not.",
+                "a model as it was before `quantize`",
+                f"{path} in {modes[path]}",
+                "Load the weights first, then call `model.quantize`.",
             )
-        paths = {name: translate(name, table) or name for name in arrays}
-        paths = {name: ours.get(path, path) for name, path in paths.items()}
-    names = {}
-    for name, path in paths.items():
-        names[name if path in names else path] = name  # a second weight for one place counts as unknown
-    return kind, names
+        if small and path not in modes:
+            fail(
+                f"The source is quantized, and {model.name} is not.",
+                "weights in floating point",
+                f"{name} in {arrays[name].dtype}",
+                "Take the weights as they were before they were quantized, or quantize the model the same way first.",
+            )
 
 
-def own_paths(model):
-    """Return `{address: path}` for every weight, by its path and as .h5 files have it, by its place in its layer."""
-    paths = {weight.path: weight.path for weight in model.weights}
-    for layer in model._flatten_layers(include_self=False):
-        store = {}
-        layer.save_own_variables(store)
-        for index, weight in store.items():
-            paths[f"{layer_of(weight.path)}/{index}"] = weight.path
-    return paths
+def notes(match: Match, ended: list[str]) -> tuple[str, ...]:
+    """Return the sentences of a report on where the network was found and what was done beside loading."""
+    lines = []
+    if match.prefix:
+        lines.append(f"found under {match.prefix!r} in the source")
+    lines += [
+        f"the source has another copy under {copy!r}: choose it with key={copy.rstrip('./')!r}" for copy in match.copies
+    ]
+    if ended:
+        lines.append(f"low-rank updates (LoRA) start from zero again: {', '.join(ended)}")
+    return tuple(lines)
 
 
-def known(name, ours):
-    """Return our path of a name, also if the source had wrapped the model: `backbone/stem_conv/0` is `stem_conv/0`."""
-    while name and name not in ours:
-        name = name.partition("/")[2]
-    return ours.get(name)
+def telling(problems: dict[str, str]) -> list[str]:
+    """Return the paths, one of each kind of problem first."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for path, why in problems.items():
+        kinds[why.partition(" shape")[0].partition(":")[0]].append(path)
+    first = [paths[0] for paths in kinds.values()]
+    return first + [path for path in problems if path not in first]
 
 
-def to_keras_axes(array, shape, kind):
-    """Return the array turned to `shape`, or None if it does not fit."""
-    if len(shape) == 1 and array.size == shape[0]:
-        return array.reshape(shape)  # GRN's (1, 1, 1, C)
-    orders = AXES.get(kind, FROM_KERAS).get(array.ndim, (tuple(range(array.ndim)),))
-    turned = (array.transpose(order) for order in orders)
-    return next((candidate for candidate in turned if candidate.shape == shape), None)
-
-
-def check_fit(model, source, skip, problems):
+def check_fit(model: keras.Model, source: Any, skip: tuple[str, ...], problems: dict[str, str]) -> None:
     """Raise if anything does not fit in a layer that may not be skipped."""
-    serious = {path: why for path, why in problems.items() if not path.startswith(tuple(skip))}
+    serious = {path: why for path, why in problems.items() if not path.startswith(skip)}
     if serious:
-        shown = "; ".join(f"{path}: {why}" for path, why in list(serious.items())[:5])
+        shown = "; ".join(f"{path}: {serious[path]}" for path in telling(serious)[:5])
         origin = type(source).__name__ if not isinstance(source, str) else source
         fail(
             f"The weights do not fit {model.name}, which was left as it was.",

@@ -6,35 +6,53 @@ layer's name (`weight`, `bias`, `gamma`, ...) is translated by `leaf`.
 
 import re
 
+import numpy as np
+
+# FCMAE's sparse networks have the same names with `ln` and `linear` inside: `norm.ln.weight`, `pwconv1.linear.weight`.
 OFFICIAL = (
     (r"downsample_layers\.0\.0", r"stem_conv"),
-    (r"downsample_layers\.0\.1", r"stem_norm"),
-    (r"downsample_layers\.(\d+)\.0", r"downsample_\1_norm"),
+    (r"downsample_layers\.0\.1(?:\.ln)?", r"stem_norm"),
+    (r"downsample_layers\.(\d+)\.0(?:\.ln)?", r"downsample_\1_norm"),
     (r"downsample_layers\.(\d+)\.1", r"downsample_\1_conv"),
     (r"stages\.(\d+)\.(\d+)\.dwconv", r"stage_\1_block_\2/depthwise"),
-    (r"stages\.(\d+)\.(\d+)\.norm", r"stage_\1_block_\2/norm"),
-    (r"stages\.(\d+)\.(\d+)\.pwconv1", r"stage_\1_block_\2/expand"),
+    (r"stages\.(\d+)\.(\d+)\.norm(?:\.ln)?", r"stage_\1_block_\2/norm"),
+    (r"stages\.(\d+)\.(\d+)\.pwconv1(?:\.linear)?", r"stage_\1_block_\2/expand"),
     (r"stages\.(\d+)\.(\d+)\.grn", r"stage_\1_block_\2/grn"),
-    (r"stages\.(\d+)\.(\d+)\.pwconv2", r"stage_\1_block_\2/project"),
+    (r"stages\.(\d+)\.(\d+)\.pwconv2(?:\.linear)?", r"stage_\1_block_\2/project"),
     (r"stages\.(\d+)\.(\d+)", r"stage_\1_block_\2/layer_scale"),
     (r"norm", r"head_norm"),
     (r"head", r"head"),
 )
 
+# With `features_only=True` timm writes `stem_0` and `stages_1`. Stems of several convolutions, a normalization before
+# the pooling and a hidden layer in the head have no place in our networks; EXPLAINED says so.
 TIMM = (
-    (r"stem\.0", r"stem_conv"),
-    (r"stem\.1", r"stem_norm"),
-    (r"stages\.(\d+)\.downsample\.0", r"downsample_\1_norm"),
-    (r"stages\.(\d+)\.downsample\.1", r"downsample_\1_conv"),
-    (r"stages\.(\d+)\.blocks\.(\d+)\.conv_dw", r"stage_\1_block_\2/depthwise"),
-    (r"stages\.(\d+)\.blocks\.(\d+)\.norm", r"stage_\1_block_\2/norm"),
-    (r"stages\.(\d+)\.blocks\.(\d+)\.mlp\.fc1", r"stage_\1_block_\2/expand"),
-    (r"stages\.(\d+)\.blocks\.(\d+)\.mlp\.grn", r"stage_\1_block_\2/grn"),
-    (r"stages\.(\d+)\.blocks\.(\d+)\.mlp\.fc2", r"stage_\1_block_\2/project"),
-    (r"stages\.(\d+)\.blocks\.(\d+)", r"stage_\1_block_\2/layer_scale"),
+    (r"stem[._]0", r"stem_conv"),
+    (r"stem[._]1", r"stem_norm"),
+    (r"stem[._]([23])", r"stem/second_conv_\1"),
+    (r"stages[._](\d+)\.downsample\.0", r"downsample_\1_norm"),
+    (r"stages[._](\d+)\.downsample\.1", r"downsample_\1_conv"),
+    (r"stages[._](\d+)\.blocks\.(\d+)\.conv_dw", r"stage_\1_block_\2/depthwise"),
+    (r"stages[._](\d+)\.blocks\.(\d+)\.norm", r"stage_\1_block_\2/norm"),
+    (r"stages[._](\d+)\.blocks\.(\d+)\.mlp\.fc1", r"stage_\1_block_\2/expand"),
+    (r"stages[._](\d+)\.blocks\.(\d+)\.mlp\.grn", r"stage_\1_block_\2/grn"),
+    (r"stages[._](\d+)\.blocks\.(\d+)\.mlp\.fc2", r"stage_\1_block_\2/project"),
+    (r"stages[._](\d+)\.blocks\.(\d+)", r"stage_\1_block_\2/layer_scale"),
+    (r"norm_pre", r"head/norm_before_pooling"),
     (r"head\.norm", r"head_norm"),
+    (r"head\.pre_logits\.fc", r"head/hidden"),
     (r"head\.fc", r"head"),
 )
+
+EXPLAINED = (  # (pattern of a path, what the source has that our networks do not)
+    (r"stem/second_conv_.*", "its stem has several convolutions, ours is one"),
+    (r"head/norm_before_pooling/.*", "its head normalizes before it pools, ours after"),
+    (r"head/hidden/.*", "its head has a hidden layer"),
+)
+OUTSIDE = {  # whose names -> pattern of what its files may hold beside the network
+    "official": r"(?:mask_token|(?:decoder|proj|pred)\..*|(?:norms|projectors)\..*)",  # FCMAE's decoder; distillation
+    "Hugging Face": r"(?:.*\.)?hidden_states_norms\..*",  # backbones: norms behind the feature maps
+}
 
 _HF = r"(?:convnext(?:v2)?\.)?"
 _HF_BLOCK = _HF + r"encoder\.stages\.(\d+)\.layers\.(\d+)"
@@ -137,7 +155,7 @@ INTERLEAVED = (
 )
 
 
-def part_by_part(name, array):
+def part_by_part(name: str, array: np.ndarray) -> np.ndarray:
     """Return a kernel `(out, in, 1, 1)` with its input channels part after part, if its name says they interleave."""
     parts = next((parts for pattern, parts in INTERLEAVED if re.fullmatch(pattern, name)), None)
     if parts is None:
@@ -158,7 +176,7 @@ OFFSETS = ("bias", "beta")
 STATISTICS = {"running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def leaf(layer, name):
+def leaf(layer: str, name: str) -> str:
     """Return our name of a weight: normalizations and scales have gamma and beta, the others kernel and bias."""
     scales = layer.endswith(("norm", "grn", "layer_scale"))
     if name in SCALES or name.startswith("variable"):  # keras.applications leaves its LayerScale's unnamed
@@ -168,7 +186,7 @@ def leaf(layer, name):
     return STATISTICS.get(name, name)
 
 
-def translate(name, table):
+def translate(name: str, table: tuple) -> str | None:
     """Return the path that a weight of another library has in ours, or None if the table has no row for it."""
     layer, _, last = name.rpartition("/" if "/" in name else ".")
     for pattern, ours in table:
@@ -179,8 +197,7 @@ def translate(name, table):
     return None
 
 
-def recognise(names):
-    """Return the table that knows most of these names, and what it is called; (None, None) if none knows any."""
-    counts = {title: sum(translate(name, table) is not None for name in names) for title, table in TABLES.items()}
-    title = max(counts, key=counts.get)
-    return (title, TABLES[title]) if counts[title] else (None, None)
+def explain(path: str) -> str:
+    """Return why a weight of the source has no place in the model."""
+    reasons = (reason for pattern, reason in EXPLAINED if re.fullmatch(pattern, path))
+    return next(reasons, "the model has no such weight")

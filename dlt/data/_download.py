@@ -1,73 +1,41 @@
-"""Downloads that go on where they stopped, and archives that say what is wrong with them."""
+"""Archives of data sets that say what is wrong with them."""
 
+import contextlib
 import hashlib
-import os
 import pathlib
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
-
-import keras
+from collections.abc import Iterable, Iterator
 
 from dlt._check import fail
+from dlt._download import cache_folder, download
 
 
-def cache_folder():
-    """Return the folder that Keras keeps its data sets in, `$KERAS_HOME/datasets`; it exists."""
-    folder = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def download(url, path):
-    """Download a file unless it is there, and return its path; a download that was cut off goes on where it stopped.
-
-    Until it is whole the file is called `path` + ".part", so what has the right name is complete.
+@contextlib.contextmanager
+def archive(url: str, name: str, directory: str | pathlib.Path | None) -> Iterator[str | pathlib.Path]:
+    """Give the path of a data set: `directory`, or if that is None a downloaded archive, which goes if it proves wrong.
 
     Args:
-        url: String.
-        path: Path of the file.
+        url: String, where the .zip file is.
+        name: String, what it is called in Keras's cache.
+        directory: Path given by the user, or None.
 
     Raises:
-        ConnectionError: If the server cannot be reached, refuses, or closes before the file is whole. What has come
-            so far stays.
+        ConnectionError: If the download fails.
+        ValueError: What is raised inside; a downloaded archive is deleted first, so that the next call starts clean.
     """
-    if path.exists():
-        return path
-    part = path.with_name(path.name + ".part")
-    start = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    if directory is not None:
+        yield directory
+        return
+    path = download(url, cache_folder() / f"{name}.zip")
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            start = start if answer.status == 206 else 0  # a server that cannot resume sends the whole file
-            total = start + int(answer.headers.get("Content-Length") or 0)
-            copy(answer, part, start, total)
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-        raise ConnectionError(
-            f"Cannot download: {error}. Expected an answer from the server. Received: url={url}. Call again to go on, "
-            "or download it by other means and pass the path of the file."
-        ) from error
-    size = part.stat().st_size
-    if total > start and size < total:
-        raise ConnectionError(
-            f"The download was cut off. Expected {total:,} bytes. Received: {size:,} bytes of {url}. "
-            "Call again to go on."
-        )
-    return part.rename(path)
+        yield path
+    except ValueError as error:
+        path.unlink(missing_ok=True)
+        raise ValueError(f"{error} What was downloaded is deleted now: call again to download it anew.") from error
 
 
-def copy(answer, part, start, total):
-    """Write what a server answers to a file from position `start` on, with a progress bar."""
-    bar = keras.utils.Progbar(total or None, unit_name="byte")
-    with part.open("r+b" if start else "wb") as file:
-        file.seek(start)
-        while block := answer.read(1 << 18):
-            file.write(block)
-            bar.update(min(file.tell(), total) if total else file.tell())
-
-
-def open_folder(path, expected, inside=()):
+def open_folder(path: str | pathlib.Path, expected: str, inside: Iterable[str] = ()) -> pathlib.Path | zipfile.Path:
     """Return the root of a data set as something with `iterdir`: a folder, or the inside of a .zip file.
 
     Args:
@@ -91,7 +59,7 @@ def open_folder(path, expected, inside=()):
     return root
 
 
-def open_zip(path):
+def open_zip(path: pathlib.Path) -> zipfile.ZipFile:
     """Return an opened .zip file."""
     try:
         return zipfile.ZipFile(path)
@@ -102,7 +70,7 @@ def open_zip(path):
         ) from error
 
 
-def read_bytes(file):
+def read_bytes(file: pathlib.Path | zipfile.Path) -> bytes:
     """Return the bytes of a file in a folder or archive."""
     try:
         return file.read_bytes()
@@ -112,7 +80,7 @@ def read_bytes(file):
         ) from error
 
 
-def check_hash(what, contents, expected):
+def check_hash(what: str, contents: list[bytes], expected: str) -> None:
     """Raise unless the SHA-256 of some files' bytes, one after the other, is the expected one."""
     digest = hashlib.sha256()
     for content in contents:

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from dlt._check import check_choice, fail
-from dlt.data._download import cache_folder, download, open_folder
+from dlt.data._download import archive, open_folder
 from dlt.data._photographs import read_photographs
 
 COMMITS = {
@@ -74,16 +74,14 @@ def bsd(
     check_choice("source", source, tuple(PARTS))
     if color and source != "BSDS500":
         fail("These photographs are grey.", 'source="BSDS500" with color=True', f"source={source!r}", "Pass that.")
-    archive = f"{source}-{COMMITS[source]}"
-    if directory is None:
-        directory = download(URLS[source].format(COMMITS[source]), cache_folder() / f"{archive}.zip")
-    root = open_folder(
-        directory, f"the .zip file of {source}, or the folder it unpacks to", inside=(archive, *INSIDE[source])
-    )
-    found = {name: read_photographs(root, *part) for name, part in PARTS[source].items()}
+    name = f"{source}-{COMMITS[source]}"
+    expected = f"the .zip file of {source}, or the folder it unpacks to"
+    with archive(URLS[source].format(COMMITS[source]), name, directory) as path:
+        root = open_folder(path, expected, inside=(name, *INSIDE[source]))
+        found = {part: read_photographs(root, *where) for part, where in PARTS[source].items()}
     if source == "BSDS500":
         found = split(**found)
-    return {name: [pixels(image, color) for image in images.values()] for name, images in found.items()}
+    return {part: [pixels(image, color) for image in images.values()] for part, images in found.items()}
 
 
 def split(train, test, val):

