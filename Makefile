@@ -21,7 +21,7 @@ setup:
 setup-jax:
 	@tools/setup.sh .venv-jax requirements-jax.txt
 setup-torch:
-	@tools/setup.sh .venv-torch requirements-torch.txt
+	@tools/setup.sh .venv-torch requirements-torch.txt requirements-torch-alone.txt
 
 # Execute the chapters that changed, then build the site from the executed copies.
 book: setup

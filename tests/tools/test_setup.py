@@ -19,8 +19,8 @@ def project(tmp_path):
     return tmp_path
 
 
-def setup(project, **environment):
-    command = ["sh", "tools/setup.sh", ".venv", "requirements.txt"]
+def setup(project, *alone, **environment):
+    command = ["sh", "tools/setup.sh", ".venv", "requirements.txt", *alone]
     env = {**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1", **environment}
     return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
 
@@ -56,3 +56,16 @@ def test_an_environment_of_other_requirements_or_without_python_is_not_taken(pro
     assert setup(project).returncode == 0  # now it is whole: nothing to do
     (venv / "bin" / "python").unlink()
     assert setup(project).returncode != 0
+
+
+def test_what_is_installed_alone_belongs_to_the_environment(project):
+    (project / "alone.txt").write_text("no-such-package-anywhere==1.0\n")
+    result = setup(project, "alone.txt")
+    assert result.returncode != 0
+    assert "no-such-package-anywhere" in result.stderr
+    venv = project / ".venv"
+    key = subprocess.run("cat alone.txt | cksum", cwd=project, shell=True, capture_output=True, text=True).stdout
+    (venv / "ready").write_text(key)
+    assert setup(project, "alone.txt").returncode == 0
+    (project / "alone.txt").write_text("no-such-package-anywhere==2.0\n")
+    assert setup(project, "alone.txt").returncode != 0
