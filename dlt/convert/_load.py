@@ -13,8 +13,11 @@ from dlt.convert._read import read
 
 logger = logging.getLogger("dlt.convert")
 
-COUNTERS = ("num_batches_tracked", "n_averaged")  # PyTorch counts, for averages that are not used here
-COUNT = "a count, which no layer needs"
+STATES = {  # how names end that are no weights
+    "num_batches_tracked": "a count, which no layer needs",
+    "n_averaged": "a count, which no layer needs",
+    "seed_generator_state": "a random state, no weight",
+}
 SHOWN = 8  # weights with the same reason that a report lists one by one
 
 
@@ -95,8 +98,8 @@ def load_weights(model: keras.Model, source: Any, skip: Any = (), key: str | Non
     """
     skip = names_to_skip(skip)
     everything = read(source)
-    counters = {name: COUNT for name in everything if name.endswith(COUNTERS)}
-    arrays = {name: array for name, array in part(everything, key).items() if name not in counters}
+    states = {name: why for name in everything for ending, why in STATES.items() if name.endswith(ending)}
+    arrays = {name: array for name, array in part(everything, key).items() if name not in states}
     targets = weights_by_path(model)
     ours = addresses(model)
     match = find(arrays, ours, {path: tuple(weight.shape) for path, weight in targets.items()}, skip)
@@ -105,14 +108,14 @@ def load_weights(model: keras.Model, source: Any, skip: Any = (), key: str | Non
     check_fit(model, source, skip, plan.problems)
     for path, value in plan.values.items():
         targets[path].assign(value)
-    elsewhere = {name: f"outside {key!r}" for name in everything if name not in arrays and name not in counters}
+    elsewhere = {name: f"outside {key!r}" for name in everything if name not in arrays and name not in states}
     report = LoadReport(
         match.kind,
         {path: plan.names[path] for path in plan.values},
         {path: why for path, why in plan.problems.items() if path in targets},
         {plan.names[path]: why for path, why in plan.problems.items() if path in plan.names}
         | plan.unused
-        | counters
+        | states
         | elsewhere,
         notes(match, end_low_rank_updates(model, set(plan.values))),
     )

@@ -53,9 +53,10 @@ def nuclei(directory: str | os.PathLike | None = None, seed: int = 0) -> dict[st
         ConnectionError: If the download fails.
         ValueError: If the archive is damaged, images are missing, or they are not the published ones.
     """
+    seed = check_index("seed", seed)
     with archive(URL, NAME, directory) as path:
         pairs = read_pairs(path)
-    order = np.random.default_rng(check_index("seed", seed)).permutation(sorted(pairs)).tolist()
+    order = np.random.default_rng(seed).permutation(sorted(pairs)).tolist()
     ends = np.rint(np.cumsum([0, *PARTS.values()]) * len(order)).astype(int).tolist()
     shares = {part: sorted(order[ends[i] : ends[i + 1]]) for i, part in enumerate(PARTS)}
     return {
