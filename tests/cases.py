@@ -72,7 +72,7 @@ def compile_and_join(**kwargs):
 
     def joined(maps):
         fine, coarse = layer(maps)
-        return keras.layers.Concatenate()([fine, keras.layers.UpSampling2D(2)(coarse)])
+        return keras.layers.Concatenate()([fine, keras.layers.UpSampling2D(2, "channels_last")(coarse)])
 
     return as_model(joined, [(2, 8, 6, 3), (2, 4, 3, 5)])
 

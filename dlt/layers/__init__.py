@@ -14,6 +14,8 @@ from dlt.layers.squeeze_excitation import SqueezeExcitation
 from dlt.layers.stochastic_depth import StochasticDepth
 from dlt.layers.upsample_like import UpsampleLike
 
+ConvNextV1Block, ConvNextV2Block = ConvNeXtV1Block, ConvNeXtV2Block  # as the classes of other libraries are spelled
+
 __all__ = [
     "BiasFreeBatchNormalization",
     "ConvNeXtV1Block",

@@ -1,12 +1,15 @@
 import keras
-from keras import layers
+from keras import layers, ops
 
 from dlt._check import check_choice, check_images, check_positive_int, check_rate
+from dlt.layers._composite import Composite
+from dlt.layers._gelu import exportable
+from dlt.layers._types import Activation, Regularizer, Shape, Tensor
 from dlt.layers.bias_free_batch_normalization import BiasFreeBatchNormalization
 from dlt.layers.stochastic_depth import StochasticDepth
 
 
-def kernel_initializer():
+def kernel_initializer() -> keras.initializers.Initializer:
     """Return the ConvNeXt initializer, a fresh one per kernel: one shared instance would repeat its values."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
@@ -14,7 +17,7 @@ def kernel_initializer():
 NORMALIZATIONS = ("layer", "bias_free_batch", None)
 
 
-def normalize(normalization, use_bias, dtype):
+def normalize(normalization: str | None, use_bias: bool, dtype: keras.dtype_policies.DTypePolicy) -> list[layers.Layer]:
     """Return the list of layers, one or none, that a name in `NORMALIZATIONS` stands for."""
     if normalization == "layer":
         return [layers.LayerNormalization(epsilon=1e-6, center=use_bias, dtype=dtype, name="norm")]
@@ -23,7 +26,7 @@ def normalize(normalization, use_bias, dtype):
     return []
 
 
-class ConvNeXtBlock(layers.Layer):
+class ConvNeXtBlock(Composite):
     """What ConvNeXt's two blocks share: a chain of layers whose result is added to the input.
 
     `y = x + branch(x)`: depthwise convolution, normalization, expand four times, activation, `before_projection()`,
@@ -32,12 +35,12 @@ class ConvNeXtBlock(layers.Layer):
 
     def __init__(
         self,
-        kernel_size=7,
-        drop_path_rate=0.0,
-        kernel_regularizer=None,
-        use_bias=True,
-        normalization="layer",
-        activation="gelu",
+        kernel_size: int = 7,
+        drop_path_rate: float = 0.0,
+        kernel_regularizer: Regularizer = None,
+        use_bias: bool = True,
+        normalization: str | None = "layer",
+        activation: Activation = "gelu",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -48,15 +51,15 @@ class ConvNeXtBlock(layers.Layer):
         self.normalization = check_choice("normalization", normalization, NORMALIZATIONS)
         self.activation = keras.activations.get(activation)
 
-    def before_projection(self):
+    def before_projection(self) -> list[layers.Layer]:
         """Return the layers between GELU and projection, on the expanded channels."""
         return []
 
-    def after_projection(self):
+    def after_projection(self) -> list[layers.Layer]:
         """Return the layers between projection and stochastic depth."""
         return []
 
-    def build(self, input_shape):
+    def build_parts(self, input_shape: Shape) -> None:
         check_images(type(self).__name__, input_shape)
         self.branch = self._branch(channels=input_shape[-1])
         shape = input_shape
@@ -71,6 +74,7 @@ class ConvNeXtBlock(layers.Layer):
             layers.DepthwiseConv2D(
                 self.kernel_size,
                 padding="same",
+                data_format="channels_last",
                 use_bias=self.use_bias,
                 depthwise_initializer=kernel_initializer(),
                 depthwise_regularizer=self.kernel_regularizer,
@@ -79,23 +83,25 @@ class ConvNeXtBlock(layers.Layer):
             ),
             *normalize(self.normalization, self.use_bias, policy),
             layers.Dense(4 * channels, kernel_initializer=kernel_initializer(), name="expand", **dense),
-            layers.Activation(self.activation, dtype=policy, name=getattr(self.activation, "__name__", "activation")),
+            layers.Activation(
+                exportable(self.activation), dtype=policy, name=getattr(self.activation, "__name__", "activation")
+            ),
             *self.before_projection(),
             layers.Dense(channels, kernel_initializer=kernel_initializer(), name="project", **dense),
             *self.after_projection(),
             StochasticDepth(self.drop_path_rate, dtype=policy, name="stochastic_depth"),
         ]
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         x = inputs
         for layer in self.branch:
             x = layer(x)
-        return inputs + x
+        return ops.add(inputs, x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,

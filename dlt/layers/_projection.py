@@ -5,6 +5,7 @@ import itertools
 from keras import layers, ops
 
 from dlt._check import fail
+from dlt.layers._repeat_pixels import repeat_pixels
 
 
 def leaky(x):
@@ -48,14 +49,15 @@ def pyramid(x, pool, levels):
 
 def add_upsampled(fine, coarse):
     """Return `fine` plus `coarse`, each pixel of which stands for 2 x 2 of `fine`."""
-    return fine + ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2)
+    return ops.add(fine, repeat_pixels(coarse))
 
 
 class Share(layers.Conv2D):
     """What some input channels contribute to a 1x1 convolution: each call is handed a part of that one's kernel."""
 
     def __init__(self, whole, channels, use_bias):
-        super().__init__(whole.filters, 1, use_bias=use_bias, dtype=whole.dtype_policy, name=f"share_{channels.start}")
+        settings = {"data_format": "channels_last", "dtype": whole.dtype_policy, "name": f"share_{channels.start}"}
+        super().__init__(whole.filters, 1, use_bias=use_bias, **settings)
         self._kernel_of = lambda: whole.kernel[:, :, channels]  # behind a function, it is not tracked a second time
         self._bias_of = lambda: whole.bias
 
@@ -99,7 +101,12 @@ class Projection(layers.Layer):
         super().__init__(**kwargs)
         self.levels = tuple(levels)
         self.conv = layers.Conv2D(
-            filters, 1, kernel_regularizer=kernel_regularizer, dtype=self.dtype_policy, name="conv"
+            filters,
+            1,
+            data_format="channels_last",
+            kernel_regularizer=kernel_regularizer,
+            dtype=self.dtype_policy,
+            name="conv",
         )
 
     def build(self, input_shape):

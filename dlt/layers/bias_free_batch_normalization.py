@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from dlt._check import check_channels, check_fraction, check_positive
+from dlt.layers._types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="dlt")
@@ -37,26 +38,35 @@ class BiasFreeBatchNormalization(keras.layers.Layer):
     True
     """
 
-    def __init__(self, momentum=0.99, epsilon=1e-5, **kwargs):
+    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
+        self._precise = keras.backend.result_type(self.variable_dtype, "float32")  # at least
         self.momentum = check_fraction("momentum", momentum, "Pass momentum=0.99, or less for short trainings.")
         self.epsilon = check_positive("epsilon", epsilon)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         check_channels("BiasFreeBatchNormalization", input_shape)
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones")
         self.moving_variance = self.add_weight(
-            name="moving_variance", shape=shape, initializer="ones", trainable=False, autocast=False
+            name="moving_variance",
+            shape=shape,
+            initializer="ones",
+            dtype=self._precise,  # in bfloat16, a hundredth more or less would be lost in rounding
+            trainable=False,
+            autocast=False,
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         variance = self.moving_variance
         if training and self.trainable:  # frozen, it normalizes as it will at inference, like Keras's own
-            variance = ops.var(ops.cast(inputs, "float32"), axis=tuple(range(len(inputs.shape) - 1)))
+            variance = ops.var(ops.cast(inputs, self._precise), axis=tuple(range(len(inputs.shape) - 1)))
             self.moving_variance.assign(self.momentum * self.moving_variance + (1 - self.momentum) * variance)
-        factor = ops.cast(self.gamma, "float32") / ops.sqrt(variance + self.epsilon)
+        factor = ops.cast(self.gamma, self._precise) / ops.sqrt(variance + self.epsilon)
         return inputs * ops.cast(factor, inputs.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}

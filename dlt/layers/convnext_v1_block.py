@@ -2,6 +2,7 @@ import keras
 
 from dlt._check import check_positive
 from dlt.layers._convnext_block import ConvNeXtBlock
+from dlt.layers._types import Regularizer
 from dlt.layers.layer_scale import LayerScale
 
 
@@ -39,12 +40,19 @@ class ConvNeXtV1Block(ConvNeXtBlock):
     (1, 14, 14, 96)
     """
 
-    def __init__(self, kernel_size=7, layer_scale=1e-6, drop_path_rate=0.0, kernel_regularizer=None, **kwargs):
+    def __init__(
+        self,
+        kernel_size: int = 7,
+        layer_scale: float = 1e-6,
+        drop_path_rate: float = 0.0,
+        kernel_regularizer: Regularizer = None,
+        **kwargs,
+    ):
         super().__init__(kernel_size, drop_path_rate, kernel_regularizer, **kwargs)
         self.layer_scale = check_positive("layer_scale", layer_scale)
 
-    def after_projection(self):
+    def after_projection(self) -> list[keras.layers.Layer]:
         return [LayerScale(self.layer_scale, dtype=self.dtype_policy, name="layer_scale")]
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "layer_scale": self.layer_scale}

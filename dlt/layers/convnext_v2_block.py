@@ -37,6 +37,6 @@ class ConvNeXtV2Block(ConvNeXtBlock):
     (1, 8, 8, 40)
     """
 
-    def before_projection(self):
+    def before_projection(self) -> list[keras.layers.Layer]:
         epsilon = 1e-6 if self.normalization == "layer" else 0.0  # an added constant would break what the block keeps
         return [GlobalResponseNormalization(epsilon, self.use_bias, dtype=self.dtype_policy, name="grn")]

@@ -2,11 +2,13 @@ import keras
 from keras import layers
 
 from dlt._check import check_choice, check_images, check_positive_int
+from dlt.layers._composite import Composite
 from dlt.layers._convnext_block import NORMALIZATIONS, normalize
+from dlt.layers._types import Regularizer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class ConvUNextStem(layers.Layer):
+class ConvUNextStem(Composite):
     """The first layer of ConvUNext: a wide convolution at full resolution, then a normalization.
 
     `y = LN(conv7x7(x))`, stride 1. A restoration network has to give every pixel back, so nothing is thrown away here;
@@ -30,7 +32,13 @@ class ConvUNextStem(layers.Layer):
     """
 
     def __init__(
-        self, filters, kernel_size=7, use_bias=False, normalization="layer", kernel_regularizer=None, **kwargs
+        self,
+        filters: int,
+        kernel_size: int = 7,
+        use_bias: bool = False,
+        normalization: str | None = "layer",
+        kernel_regularizer: Regularizer = None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
@@ -39,12 +47,13 @@ class ConvUNextStem(layers.Layer):
         self.normalization = check_choice("normalization", normalization, NORMALIZATIONS)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def build(self, input_shape):
+    def build_parts(self, input_shape: Shape) -> None:
         check_images("ConvUNextStem", input_shape)
         conv = layers.Conv2D(
             self.filters,
             self.kernel_size,
             padding="same",
+            data_format="channels_last",
             use_bias=self.use_bias,
             kernel_initializer="lecun_normal",  # keeps the size of what passes, also where nothing is normalized
             kernel_regularizer=self.kernel_regularizer,
@@ -56,15 +65,15 @@ class ConvUNextStem(layers.Layer):
             layer.build(input_shape)
             input_shape = layer.compute_output_shape(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         for layer in self.chain:
             inputs = layer(inputs)
         return inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "filters": self.filters,

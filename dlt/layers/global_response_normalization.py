@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from dlt._check import check_images, check_not_negative
+from dlt.layers._types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="dlt")
@@ -16,7 +17,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
     `y = gamma * (x * N) + beta + x`.
 
     gamma and beta start at zero, so the layer starts as the identity. The sum of squares is taken in float32
-    whatever the compute type: in float16 it overflows on maps of ordinary size.
+    at least: in float16 it overflows on maps of ordinary size.
 
     beta and epsilon are constants in a world of ratios: with either, an image half as bright does not give a map half
     as bright. `GlobalResponseNormalization(epsilon=0, use_bias=False)` has neither, and `f(a x) = a f(x)` holds for
@@ -43,19 +44,20 @@ class GlobalResponseNormalization(keras.layers.Layer):
     [[[[7.5, 1.5]]]]
     """
 
-    def __init__(self, epsilon=1e-6, use_bias=True, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, use_bias: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = check_not_negative("epsilon", epsilon)
         self.use_bias = bool(use_bias)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         check_images("GlobalResponseNormalization", input_shape)
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer="zeros")
         self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros") if self.use_bias else None
 
-    def call(self, inputs):
-        energy = ops.sum(ops.square(ops.cast(inputs, "float32")), axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
+    def call(self, inputs: Tensor) -> Tensor:
+        precise = keras.backend.result_type(self.compute_dtype, "float32")  # at least
+        energy = ops.sum(ops.square(ops.cast(inputs, precise)), axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
         silent = energy == 0  # a root has no slope at zero: without care, one silent channel makes every gradient NaN
         response = ops.where(silent, 0.0, ops.sqrt(ops.where(silent, 1.0, energy)))
         average = ops.mean(response, axis=-1, keepdims=True) + self.epsilon
@@ -63,5 +65,8 @@ class GlobalResponseNormalization(keras.layers.Layer):
         outputs = inputs * (1 + self.gamma * ops.cast(share, inputs.dtype))
         return outputs + self.beta if self.use_bias else outputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "epsilon": self.epsilon, "use_bias": self.use_bias}

@@ -1,14 +1,16 @@
 import keras
-from keras import layers
+from keras import layers, ops
 
 from dlt._check import check_images, check_positive_int, fail
+from dlt.layers._composite import Composite
 from dlt.layers._projection import batch_norm, leaky
+from dlt.layers._types import Regularizer, Shape, Tensor
 from dlt.layers.hanc_layer import HANCLayer
 from dlt.layers.squeeze_excitation import SqueezeExcitation
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class HANCBlock(layers.Layer):
+class HANCBlock(Composite):
     """The block of ACC-UNet: an inverted bottleneck that also looks at pooled neighbourhoods.
 
     Expand (1x1), depthwise 3x3, `HANCLayer` back to the width of the input, add the input, normalize, change the width
@@ -35,7 +37,15 @@ class HANCBlock(layers.Layer):
     (1, 12, 4, 8)
     """
 
-    def __init__(self, filters, input_channels, k=3, expansion=3, kernel_regularizer=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        input_channels: int,
+        k: int = 3,
+        expansion: int = 3,
+        kernel_regularizer: Regularizer = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
         self.input_channels = check_positive_int("input_channels", input_channels)
@@ -43,7 +53,7 @@ class HANCBlock(layers.Layer):
         self.expansion = check_positive_int("expansion", expansion)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def build(self, input_shape):
+    def build_parts(self, input_shape: Shape) -> None:
         check_images("HANCBlock", input_shape)
         if input_shape[-1] != self.input_channels:
             fail(
@@ -53,13 +63,12 @@ class HANCBlock(layers.Layer):
                 f"Pass input_channels={input_shape[-1]}.",
             )
         policy, regularizer = self.dtype_policy, self.kernel_regularizer
-        conv = {"kernel_regularizer": regularizer, "dtype": policy}
+        image = {"data_format": "channels_last", "dtype": policy}
+        conv = {"kernel_regularizer": regularizer, **image}
         self.branch = [
             layers.Conv2D(self.expansion * self.input_channels, 1, name="expand", **conv),
             batch_norm("expand_norm", policy),
-            layers.DepthwiseConv2D(
-                3, padding="same", depthwise_regularizer=regularizer, dtype=policy, name="depthwise"
-            ),
+            layers.DepthwiseConv2D(3, padding="same", depthwise_regularizer=regularizer, name="depthwise", **image),
             batch_norm("depthwise_norm", policy),
             HANCLayer(self.input_channels, self.k, regularizer, dtype=policy, name="hanc"),
         ]
@@ -71,18 +80,18 @@ class HANCBlock(layers.Layer):
             layer.build(input_shape)
             input_shape = layer.compute_output_shape(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         expand, expand_norm, depthwise, depthwise_norm, hanc = self.branch
         x = leaky(expand_norm(expand(inputs)))
         x = leaky(depthwise_norm(depthwise(x)))
-        x = self.sum_norm(inputs + hanc(x))
+        x = self.sum_norm(ops.add(inputs, hanc(x)))
         x = leaky(self.project_norm(self.project(x)))
         return self.excite(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "filters": self.filters,

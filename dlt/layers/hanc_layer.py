@@ -1,12 +1,14 @@
 import keras
-from keras import layers, ops
+from keras import ops
 
 from dlt._check import check_images, check_positive_int
+from dlt.layers._composite import Composite
 from dlt.layers._projection import Projection, batch_norm, check_sides, leaky, pyramid
+from dlt.layers._types import Regularizer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class HANCLayer(layers.Layer):
+class HANCLayer(Composite):
     """Show each pixel the mean and the maximum of the blocks it lies in: 2 x 2, 4 x 4, ..., `2**(k-1)` a side.
 
     `y = leaky(BN(conv1x1([x, avg_2 x, ..., max_2 x, ...])))`, hierarchical aggregation of neighbourhood context. Each
@@ -36,13 +38,13 @@ class HANCLayer(layers.Layer):
     (1, 12, 4, 8)
     """
 
-    def __init__(self, filters, k=3, kernel_regularizer=None, **kwargs):
+    def __init__(self, filters: int, k: int = 3, kernel_regularizer: Regularizer = None, **kwargs):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
         self.k = check_positive_int("k", k)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def build(self, input_shape):
+    def build_parts(self, input_shape: Shape) -> None:
         check_images("HANCLayer", input_shape)
         pools = range(1, self.k)
         self.project = Projection(
@@ -52,19 +54,19 @@ class HANCLayer(layers.Layer):
         self.project.build([input_shape] * (2 * self.k - 1))
         self.norm.build(self.compute_output_shape(input_shape))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         self._check_sides(tuple(inputs.shape))  # sides that a graph does not know are None
         averages, maxima = (pyramid(inputs, pool, self.k - 1) for pool in (ops.average_pool, ops.max_pool))
         return leaky(self.norm(self.project([inputs, *averages, *maxima])))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self._check_sides(input_shape)
         return (*input_shape[:-1], self.filters)
 
     def _check_sides(self, shape):
         check_sides(f"HANCLayer(k={self.k})", shape, 2 ** (self.k - 1), "Pad or resize the image, or pass a smaller k.")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,6 +1,7 @@
 import keras
 
 from dlt._check import check_positive
+from dlt.layers._types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="dlt")
@@ -28,17 +29,20 @@ class LayerScale(keras.layers.Layer):
     [[0.5, 0.5]]
     """
 
-    def __init__(self, initial_value=1e-6, **kwargs):
+    def __init__(self, initial_value: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
         self.initial_value = check_positive("initial_value", initial_value)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.gamma = self.add_weight(
             name="gamma", shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.initial_value)
         )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs * self.gamma
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "initial_value": self.initial_value}

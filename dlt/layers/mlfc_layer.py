@@ -1,15 +1,18 @@
 import itertools
+from collections.abc import Sequence
 
 import keras
 from keras import layers, ops
 
 from dlt._check import check_images, check_positive_int, fail
+from dlt.layers._composite import Composite
 from dlt.layers._projection import Projection, batch_norm, leaky, pyramid
+from dlt.layers._types import Regularizer, Shape, Tensor
 from dlt.layers.squeeze_excitation import SqueezeExcitation
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class MLFCLayer(layers.Layer):
+class MLFCLayer(Composite):
     """Multi-level feature compilation: let each level of a U-Net's skip connections hear all the others.
 
     For each level, bring the other levels to its size (average pooling by 2, or nearest upsampling by 2, repeated),
@@ -39,7 +42,13 @@ class MLFCLayer(layers.Layer):
     [(1, 8, 12, 4), (1, 4, 6, 8), (1, 2, 3, 16)]
     """
 
-    def __init__(self, channels_list, num_iterations=1, kernel_regularizer=None, **kwargs):
+    def __init__(
+        self,
+        channels_list: Sequence[int],
+        num_iterations: int = 1,
+        kernel_regularizer: Regularizer = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.channels_list = [check_positive_int("channels_list", channels) for channels in channels_list]
         self.num_iterations = check_positive_int("num_iterations", num_iterations)
@@ -52,7 +61,7 @@ class MLFCLayer(layers.Layer):
                 "Give the channels of every level, finest first.",
             )
 
-    def build(self, input_shape):
+    def build_parts(self, input_shape: Sequence[Shape]) -> None:
         self._check_levels(input_shape)
         self.steps = [
             [self._fusions(iteration, level) for level in range(len(self.channels_list))]
@@ -75,7 +84,7 @@ class MLFCLayer(layers.Layer):
             SqueezeExcitation(dtype=self.dtype_policy, name=f"{name}_excite"),
         ]
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         self._check_levels([tuple(x.shape) for x in inputs])  # sides that a graph does not know are None
         maps = list(inputs)
         for step in self.steps:
@@ -92,7 +101,7 @@ class MLFCLayer(layers.Layer):
             new.append(excite(merging([compiling(heard), own], own)))
         return new
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> list[Shape]:
         self._check_levels(input_shape)
         return [tuple(shape) for shape in input_shape]
 
@@ -119,7 +128,7 @@ class MLFCLayer(layers.Layer):
                         f"{2 ** (len(shapes) - 1)} can be halved this often.",
                     )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "channels_list": self.channels_list,
@@ -146,7 +155,7 @@ class Fusion(layers.Layer):
 
     def call(self, inputs, own=None):
         x = self.excite(leaky(self.norm(self.project(inputs))))
-        return leaky(self.out_norm(x if own is None else x + own))
+        return leaky(self.out_norm(x if own is None else ops.add(x, own)))
 
     def compute_output_shape(self, input_shape):
         return self.project.compute_output_shape(input_shape)

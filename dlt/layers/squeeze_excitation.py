@@ -2,11 +2,13 @@ import keras
 from keras import layers, ops
 
 from dlt._check import check_channels, check_positive_int
+from dlt.layers._composite import Composite
 from dlt.layers._projection import batch_norm, leaky
+from dlt.layers._types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="dlt")
-class SqueezeExcitation(layers.Layer):
+class SqueezeExcitation(Composite):
     """Weigh the channels of a map by what the whole image shows, then normalize and activate.
 
     `s = sigmoid(W2 leaky(W1 mean(x)))`, `y = leaky(BN(x * s))`: squeeze each channel to its mean, let a small network
@@ -34,11 +36,11 @@ class SqueezeExcitation(layers.Layer):
     4
     """
 
-    def __init__(self, reduction=8, **kwargs):
+    def __init__(self, reduction: int = 8, **kwargs):
         super().__init__(**kwargs)
         self.reduction = check_positive_int("reduction", reduction)
 
-    def build(self, input_shape):
+    def build_parts(self, input_shape: Shape) -> None:
         check_channels("SqueezeExcitation", input_shape)
         channels, policy = input_shape[-1], self.dtype_policy
         self.reduce = layers.Dense(max(1, channels // self.reduction), dtype=policy, name="reduce")
@@ -48,12 +50,15 @@ class SqueezeExcitation(layers.Layer):
         self.restore.build((None, self.reduce.units))
         self.norm.build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         axes = tuple(range(1, len(inputs.shape) - 1))
         precise = keras.backend.result_type(self.compute_dtype, "float32")  # float16 cannot sum up an image
         means = ops.mean(ops.cast(inputs, precise), axis=axes, keepdims=True)  # (B, 1, 1, C)
         scales = self.restore(leaky(self.reduce(ops.cast(means, self.compute_dtype))))
-        return leaky(self.norm(inputs * scales))
+        return leaky(self.norm(ops.multiply(inputs, scales)))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "reduction": self.reduction}

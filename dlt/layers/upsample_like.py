@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from dlt._check import check_images, fail
+from dlt.layers._repeat_pixels import repeat_pixels
+from dlt.layers._types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="dlt")
@@ -23,7 +27,7 @@ class UpsampleLike(keras.layers.Layer):
     (1, 15, 10, 4)
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[Shape]) -> None:
         for shape in input_shape:
             check_images("UpsampleLike", shape)
         for coarse, fine in zip(input_shape[0][1:3], input_shape[1][1:3], strict=True):
@@ -35,7 +39,7 @@ class UpsampleLike(keras.layers.Layer):
                     "Downsample by 2 with padding='same'.",
                 )
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         coarse, fine = inputs
         _, height, width, _ = ops.shape(coarse)
         if isinstance(height, int) and isinstance(width, int):
@@ -45,18 +49,21 @@ class UpsampleLike(keras.layers.Layer):
         _, height, width, _ = ops.shape(fine)
         return x[:, :height, :width]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         coarse, fine = input_shape
         return (coarse[0], *fine[1:3], coarse[-1])
 
+    def get_config(self) -> dict:
+        return super().get_config()  # Keras's own guess takes plain arguments only, and no policy object
 
-def bilinear(x):
+
+def bilinear(x: Tensor) -> Tensor:
     """Return maps of twice the size, in a TensorFlow graph that does not know their sides.
 
     There, `ops.image.resize` of Keras 3.15 fails: it compares the size with 0. Bilinear doubling is nearest doubling
     and then, twice, the mean of 2 x 2 neighbours, with a copy of the border pixels around.
     """
-    x = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
+    x = repeat_pixels(x)
     x = ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
     x = ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
     for _ in range(2):
