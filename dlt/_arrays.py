@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from dlt._check import fail
 
@@ -86,17 +87,32 @@ def lies_between(array: np.ndarray, low: float, high: float) -> bool:
     return array.size == 0 or bool(low <= array.min() and array.max() <= high)
 
 
-def check_same_shape(owner: str, expected: str, **arrays: Any) -> None:
-    """Raise unless two tensors have the same known sides and neither is broadcast."""
-    (one, other) = (tuple(array.shape) for array in arrays.values())
-    fits = len(one) == len(other) and all(a == b or a is None or b is None for a, b in zip(one, other, strict=True))
-    if not fits:
+def check_masks(owner: str, y_true: Any, y_pred: Any) -> None:
+    """Raise unless two tensors are batches of masks of one shape, so that neither is broadcast to the other."""
+    shapes = tuple(y_true.shape), tuple(y_pred.shape)
+    known = all(None in pair or len(set(pair)) == 1 for pair in zip(*shapes, strict=False))
+    if [len(shape) for shape in shapes] != [4, 4] or not known:
         fail(
-            f"{owner}: two tensors that do not fit.",
-            expected,
-            ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items()),
-            "Add the channel to a mask with `mask[..., None]`.",
+            f"{owner}: two masks that do not fit.",
+            "the same shape, (batch, height, width, 1)",
+            f"y_true {shapes[0]}, y_pred {shapes[1]}",
+            "Add the channel with `mask[..., None]`.",
         )
+
+
+def image_weights(owner: str, weights: Any) -> Any:
+    """Return weights of images as a tensor (batch,), if they are none of pixels: those cannot weigh an overlap."""
+    if weights is None:
+        return None
+    weights = ops.convert_to_tensor(weights)
+    if any(side != 1 for side in weights.shape[1:]):
+        fail(
+            f"{owner} weighs images, not pixels.",
+            "one weight per image, shape (batch,)",
+            f"shape={tuple(weights.shape)}",
+            "Average the weights of an image, or take a loss of pixels, as keras.losses.BinaryCrossentropy.",
+        )
+    return ops.reshape(weights, (-1,))
 
 
 def check_float_image(owner: str, image: np.ndarray) -> None:

@@ -1,10 +1,16 @@
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
+import keras
+import numpy as np
+from keras import ops
+
+from dlt._arrays import check_image
 from dlt._check import check_images, check_positive_int
 from dlt.predict._answer import answer_of, mirrored
 
 
-def padded(model, images, multiple=16):
+def padded(model: keras.Model, images: Any | Sequence[Any], multiple: int = 16) -> np.ndarray | list[np.ndarray]:
     """Predict images of any size with a network whose sides have to be multiples of some number.
 
     Below and to the right the images are continued by their mirror image up to the next multiple, and what is predicted
@@ -28,7 +34,10 @@ def padded(model, images, multiple=16):
     (1, 5, 3, 1)
     """
     if isinstance(images, list | tuple):
-        return [padded(model, image[None], multiple)[0] for image in images]
-    height, width = np.shape(images)[1:3] if np.ndim(images) == 4 else (1, 1)
-    check_images("dlt.predict.padded", np.shape(images))
+        for image in images:
+            check_image("dlt.predict.padded, for each of a list,", np.shape(image))
+        return [padded(model, image[None], multiple)[0] for image in map(ops.convert_to_numpy, images)]
+    images = ops.convert_to_numpy(images)
+    check_images("dlt.predict.padded", images.shape)
+    height, width = images.shape[1:3]
     return answer_of(model, mirrored(images, check_positive_int("multiple", multiple)))[:, :height, :width]

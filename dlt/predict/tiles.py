@@ -1,10 +1,16 @@
-import numpy as np
+from collections.abc import Iterator
+from typing import Any
 
-from dlt._check import check_images, check_positive_int, fail
+import keras
+import numpy as np
+from keras import ops
+
+from dlt._arrays import check_image
+from dlt._check import check_positive_int, fail
 from dlt.predict._answer import answer_of, mirrored
 
 
-def tiles(model, image, tile=256, overlap=64, multiple=16):
+def tiles(model: keras.Model, image: Any, tile: int = 256, overlap: int = 64, multiple: int = 16) -> np.ndarray:
     """Predict an image too large for the memory, tile by tile, overlapping and blended so that no seam is seen.
 
     At the edge of a tile a network sees zeros in place of the image. So of each overlap the outer quarter of both tiles
@@ -28,16 +34,17 @@ def tiles(model, image, tile=256, overlap=64, multiple=16):
         ValueError: If a size is out of range, `image` is none, or the network's output has another size than its input.
     """
     multiple = check_positive_int("multiple", multiple)
-    if check_positive_int("tile", tile) % multiple or overlap % multiple or not 0 <= overlap < tile:
+    if check_positive_int("tile", tile) % multiple or overlap not in range(0, tile, multiple):
         fail(
             "Invalid `tile` or `overlap`.",
             f"multiples of {multiple}, and 0 <= overlap < tile",
             f"tile={tile}, overlap={overlap}",
             "Pass for example tile=256, overlap=64.",
         )
-    check_images("dlt.predict.tiles", (1, *np.shape(image)))
-    height, width = np.shape(image)[:2]
-    whole = mirrored(np.asarray(image)[None], multiple)
+    image, overlap = ops.convert_to_numpy(image), int(overlap)
+    check_image("dlt.predict.tiles", image.shape)
+    height, width = image.shape[:2]
+    whole = mirrored(image[None], multiple)
     total, weights = 0.0, np.zeros((1, *whole.shape[1:3], 1), "float32")
     for rows, row_weights in spans(whole.shape[1], tile, overlap):
         for columns, column_weights in spans(whole.shape[2], tile, overlap):
@@ -50,7 +57,7 @@ def tiles(model, image, tile=256, overlap=64, multiple=16):
     return (total / weights)[0, :height, :width]
 
 
-def spans(size, tile, overlap):
+def spans(size: int, tile: int, overlap: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield, along one axis, where each tile lies and how much each of its pixels counts."""
     quarter = overlap // 4
     fade = np.clip((np.arange(overlap) - quarter + 0.5) / max(overlap - 2 * quarter, 1), 0, 1)

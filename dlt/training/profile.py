@@ -1,22 +1,23 @@
 import os
 import types
+from typing import Any
 
 import keras
 
 from dlt._check import check_choice, fail
 
 
-def device_name():
+def device_name() -> str:
     """Return the device that Keras computes on, as its backend writes it."""
     return str(keras.ops.zeros(()).device)
 
 
-def accelerated():
+def accelerated() -> bool:
     """Return whether Keras computes on a GPU or TPU."""
     return any(kind in device_name().lower() for kind in ("gpu", "cuda", "rocm", "mps", "tpu"))
 
 
-def profile_name():
+def profile_name() -> str:
     """Return "quick" or "full": `DLT_PROFILE` if it is set, otherwise "full" where there is a GPU or TPU.
 
     Raises:
@@ -26,7 +27,7 @@ def profile_name():
     return check_choice("DLT_PROFILE", name, ("quick", "full"))
 
 
-def choose_profile(quick, full):
+def choose_profile(quick: dict[str, Any], full: dict[str, Any]) -> types.SimpleNamespace:
     """Return the settings for this machine, as attributes.
 
     The quick profile shows that everything works, in a minute on two CPU cores; the full one is the real training.

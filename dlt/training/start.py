@@ -9,7 +9,7 @@ from dlt._precision import use_full_float32
 from dlt.training.profile import device_name, profile_name
 
 
-def start(seed=0):
+def start(seed: int = 0) -> None:
     """Begin a chapter: make random numbers repeatable, and print what the numbers below will depend on.
 
     A GPU multiplies float32 numbers whole from here on: by default it may round them to 10 binary digits, in which many
@@ -26,6 +26,6 @@ def start(seed=0):
     print(f"{device_name()} ({platform.machine()}), profile: {profile_name()}, seed: {seed}")
 
 
-def not_about_retracing(record):
+def not_about_retracing(record: logging.LogRecord) -> bool:
     """Return False for TensorFlow's warning that functions are traced anew: a chapter builds many models on purpose."""
     return "triggered tf.function retracing" not in record.getMessage()

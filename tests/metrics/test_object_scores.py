@@ -55,6 +55,24 @@ def test_borders_keep_touching_cells_apart():
     assert total[0].average_precision < 0.7 < total[1].average_precision
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int64", "uint64"])
+def test_labels_of_any_whole_numbers(kind):
+    labels = np.zeros((8, 20, 1), kind)
+    labels[1:4, 1:5], labels[5:, 8:] = 1, np.iinfo(kind).max  # no table of that size is made
+    assert object_scores(labels, labels) == ObjectScores(2, 0, 0)
+
+
+def test_a_mask_has_no_objects_to_count():
+    """As labels it is one object, whatever it shows."""
+    mask = np.zeros((8, 8), bool)
+    mask[1:3, 1:3], mask[5:, 5:] = True, True
+    labels = objects(mask[..., None])[..., 0]
+    for bad in (mask, mask.astype("uint8") * 255, mask.astype("uint16") * 65535, mask * 1.0, mask - 1):
+        for pair in ((labels, bad), (bad, labels)):
+            with pytest.raises(ValueError, match=r"object_scores needs numbered objects.*dlt\.predict\.objects"):
+                object_scores(*pair)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"matches are unique.*iou=0\.3"):
         object_scores(np.zeros((2, 2), int), np.zeros((2, 2), int), iou=0.3)

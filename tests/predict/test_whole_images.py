@@ -46,6 +46,10 @@ def test_a_list_of_images_of_different_sizes(rng):
     answers = padded(model, images)
     assert [answer.shape for answer in answers] == [(5, 20, 2), (16, 20, 2)]
     np.testing.assert_array_equal(answers[0], padded(model, images[0][None])[0])
+    tensors = [keras.ops.convert_to_tensor(image) for image in images]
+    np.testing.assert_array_equal(padded(model, tensors)[0], answers[0])
+    np.testing.assert_array_equal(padded(model, tensors[0][None])[0], answers[0])
+    np.testing.assert_array_equal(tiles(model, tensors[0], 32, 16), tiles(model, images[0], 32, 16))
 
 
 @pytest.mark.parametrize("shape", [(100, 70), (96, 96), (20, 130), (64, 64), (1, 1)])
@@ -83,7 +87,16 @@ def test_bad_arguments(rng):
             tiles(model, image, tile, overlap)
     with pytest.raises(ValueError, match="works on batches of images"):
         padded(model, image)
-    with pytest.raises(ValueError, match="works on batches of images"):
+    for bad in ([image[..., 0]], [image[None]], [image, image[0]]):
+        with pytest.raises(ValueError, match=r"each of a list, works on one image"):
+            padded(model, bad)
+    for bad in (image[..., 0], image[:, :0]):
+        with pytest.raises(ValueError, match=r"tiles works on one image"):
+            tiles(model, bad)
+    for values in ({"tile": 64.0}, {"multiple": 0}):
+        with pytest.raises(ValueError, match="whole number of at least 1"):
+            tiles(model, image, **values)
+    with pytest.raises(ValueError, match="tiles works on one image"):
         tiles(model, image[None])
     smaller = keras.Sequential([keras.Input((None, None, 1)), layers.AveragePooling2D(2)])
     smaller.compile(jit_compile=False)

@@ -49,6 +49,37 @@ def test_loss_and_metric_survive_saving(tmp_path, pair):
     np.testing.assert_allclose(again.evaluate(pair[1], pair[0], verbose=0), expected, rtol=1e-5)
 
 
+def test_masks_that_do_not_fit_are_refused(pair):
+    """A mask without its channel would be broadcast, without an error where batch and height are equal."""
+    truth, answer = pair
+    loss = BinaryCrossentropyDice()
+    for bad in (truth[..., 0], truth[:1], truth[:, :1], truth[..., None]):
+        with pytest.raises(ValueError, match=r"do not fit.*\(batch, height, width, 1\).*mask\[\.\.\., None\]"):
+            loss(bad, answer)
+    with pytest.raises(ValueError, match="masks that do not fit"):
+        loss(truth[..., 0], answer[..., 0])
+
+
+@pytest.mark.parametrize("axis", [None, (1, 2, 3)])
+def test_weights_are_of_images(pair, axis):
+    truth, answer = pair
+    loss, weights = BinaryCrossentropyDice(0.5, axis, reduction="sum"), np.array([1.0, 2.0, 4.0])
+    each = keras.losses.binary_crossentropy(truth, answer)
+    crossentropy = keras.ops.convert_to_numpy(each).mean((1, 2))
+    dice = keras.ops.convert_to_numpy(keras.losses.dice(truth, answer, axis=axis))
+    expected = (weights * (crossentropy + dice) / 2).sum()
+    for shape in ((3,), (3, 1), (3, 1, 1)):
+        assert float(loss(truth, answer, weights.reshape(shape))) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match=r"weighs images, not pixels.*\(3, 8, 9\)"):
+        loss(truth, answer, np.ones((3, 8, 9)))
+
+
+def test_bad_axis():
+    for axis in (1, (1, 2), "batch"):
+        with pytest.raises(ValueError, match="Invalid `axis`"):
+            BinaryCrossentropyDice(axis=axis)
+
+
 def test_bad_weight():
     with pytest.raises(ValueError, match=r"Invalid `dice`.*dice=1.*keras\.losses\.Dice"):
         BinaryCrossentropyDice(1)
