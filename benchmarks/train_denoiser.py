@@ -1,7 +1,7 @@
 """Train a blind grey denoiser on BSD400, and write its weights and where they come from.
 
-python -m benchmarks.train_denoiser --data DIR_OR_ZIP --sigma 55 --steps 28000 --out first
-python -m benchmarks.train_denoiser --data DIR_OR_ZIP --sigma 55 --steps 4000 --patch 160 --batch-size 1 \\
+python -m benchmarks.train_denoiser --data DIR_OR_ZIP --sigma 55 --steps 14000 --out first
+python -m benchmarks.train_denoiser --data DIR_OR_ZIP --sigma 55 --steps 3000 --patch 160 --batch-size 1 \\
     --start first --out dlt/assets/denoiser_sigma_55
 
 Writes OUT.weights.h5 and OUT.json. Small patches are fast, but in a map of 6 x 6 every 7 x 7 kernel sees the zeros
