@@ -9,6 +9,8 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import cycler
+from matplotlib.colors import to_rgb
+from skimage.morphology import dilation
 
 # Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -165,3 +167,37 @@ def draw_chain(ax, chain, widest):
             ax.text(0.6, y, label, va="center")
         if label == "+" or not y:  # from here the next sum's arrow leaves
             left, start = (-0.06 if y else -width / 2), y
+
+
+def painted(image: np.ndarray, labels: np.ndarray, gap: int = 2) -> np.ndarray:
+    """Return a grey picture with its objects tinted; no two that come within `gap` pixels have the same colour.
+
+    Args:
+        image: Array of shape `(height, width, 1)` in [0, 1].
+        labels: Whole-number array of the same shape: 0 for the background, and 1, 2, ... for the objects.
+        gap: Whole number of pixels.
+
+    Returns:
+        Float array of shape `(height, width, 3)` in [0, 1].
+    """
+    tints = np.array([to_rgb(colour) for colour in COLOURS[:-1]])
+    chosen = np.zeros(labels.max() + 1, int)
+    for number in range(1, len(chosen)):
+        near = neighbours(labels[..., 0], number, gap)
+        taken = {chosen[other] for other in near if other < number}
+        free = [i % len(tints) for i in range(number, number + len(tints)) if i % len(tints) not in taken]
+        chosen[number] = free[0] if free else number % len(tints)
+    grey = np.clip(np.repeat(image, 3, -1), 0, 1)
+    return np.where(labels > 0, 0.6 * grey + 0.4 * tints[chosen[labels[..., 0]]], grey)
+
+
+def neighbours(labels: np.ndarray, number: int, gap: int) -> list[int]:
+    """Return the numbers of the objects that come within `gap` pixels of one, rows and columns alike."""
+    rows, columns = np.nonzero(labels == number)
+    if not len(rows):
+        return []
+    top, left = max(rows.min() - gap, 0), max(columns.min() - gap, 0)
+    part = labels[top : rows.max() + gap + 1, left : columns.max() + gap + 1]
+    window = np.ones((2 * gap + 1,) * 2, bool)
+    near = dilation(part == number, window)
+    return [int(other) for other in np.unique(part[near]) if other not in (0, number)]

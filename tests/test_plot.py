@@ -90,3 +90,26 @@ def test_chains():
     assert {ax.get_title() for ax in fig.axes} == {"left", "right"}
     assert any("conv 3 x 3" in word for word in words)
     check(fig)
+
+
+def test_neighbours_never_share_a_colour(rng):
+    """Many small squares, two pixels apart and less: any two within the gap differ, and each has one colour."""
+    labels = np.zeros((40, 40, 1), int)
+    for i in range(100):
+        row, column = divmod(i, 10)
+        labels[4 * row : 4 * row + 3, 4 * column : 4 * column + 3 + i % 2] = i + 1
+    colours = plot.painted(np.zeros((40, 40, 1)), labels)
+    of = {number: np.unique(colours[labels[..., 0] == number], axis=0) for number in range(1, 101)}
+    assert all(len(colour) == 1 for colour in of.values())
+    for i in range(1, 100):
+        for j in range(i + 1, 101):
+            (one, other), (a, b) = (divmod(n - 1, 10) for n in (i, j)), (of[i][0], of[j][0])
+            if max(abs(one[0] - other[0]), abs(one[1] - other[1])) == 1:
+                assert np.abs(a - b).max() > 0.1, (i, j)
+    assert len(np.unique(np.concatenate(list(of.values())), axis=0)) > 3
+    np.testing.assert_array_equal(colours[3, 0], 0)  # the background keeps its grey
+
+
+def test_painting_without_objects_changes_nothing(rng):
+    image = rng.random((5, 4, 1))
+    np.testing.assert_array_equal(plot.painted(image, np.zeros((5, 4, 1), int)), np.repeat(image, 3, -1))

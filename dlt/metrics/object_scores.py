@@ -45,7 +45,8 @@ def object_scores(true: np.ndarray, predicted: np.ndarray, iou: float = 0.5) -> 
     """Return how many objects of an image were found: matched with one of the prediction by at least some IoU.
 
     Above an IoU of 0.5 an object cannot match two others, so the matching is unique and needs no search. Pixel scores
-    do not notice when a prediction merges two nuclei; here both are missed, and one is invented.
+    do not notice when a prediction merges nuclei. Here, of two that are drawn as one, the larger is found and the
+    smaller missed; of two equal ones, and of most clumps of more, all are missed and the clump is invented.
 
     Args:
         true: Whole-number array, any shape: 0 for the ground, and 1, 2, ... for the objects.
