@@ -34,7 +34,7 @@ BASELINE = {
 EVERYTHING = {"rand_augment": True, "mix": ["MixUp", "CutMix"], "label_smoothing": 0.1, "ema_momentum": 0.99}
 RECIPES = {  # name: what it changes of the baseline; the slow ones last
     "baseline": {},
-    "constant rate": {"schedule": "constant"},
+    "constant rate, no warm-up": {"schedule": "constant"},
     "no shifts, no mirroring": {"shift_and_mirror": False},
     "MixUp": {"mix": ["MixUp"]},
     "CutMix": {"mix": ["CutMix"]},
@@ -42,7 +42,7 @@ RECIPES = {  # name: what it changes of the baseline; the slow ones last
     "EMA": {"ema_momentum": 0.99},
     "decay on every weight": {"exclude_1d_from_decay": False},
     "no weight decay": {"weight_decay": 0.0},
-    "constant rate, EMA": {"schedule": "constant", "ema_momentum": 0.99},
+    "constant rate, no warm-up, EMA": {"schedule": "constant", "ema_momentum": 0.99},
     "RandAugment": {"rand_augment": True},
     "full recipe": EVERYTHING,
 }
