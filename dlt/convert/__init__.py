@@ -1,6 +1,6 @@
 """Weights from elsewhere: one loop, one table of names per source."""
 
-from dlt.convert._imagenet import imagenet_checkpoint
 from dlt.convert._load import LoadReport, load_weights
+from dlt.convert._published import PUBLISHED, load_published, published_weights
 
-__all__ = ["LoadReport", "imagenet_checkpoint", "load_weights"]
+__all__ = ["PUBLISHED", "LoadReport", "load_published", "load_weights", "published_weights"]

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from dlt._check import check_choice, check_images, check_positive_int, check_rate, fail
-from dlt.convert import imagenet_checkpoint, load_weights
+from dlt.convert import PUBLISHED, load_published, load_weights
 from dlt.layers._convnext_block import kernel_initializer
 from dlt.layers._dropout import Dropout
 from dlt.models._model import Model, check_arguments
@@ -157,7 +157,8 @@ def create(factory: Callable, cls: type, variant: str, pretrained: str | os.Path
     """Build a variant and, on request, fill it: the body of the two `create_convnext_*` functions."""
     check_arguments(factory, kwargs, cls)
     model = cls.from_variant(variant, **kwargs)
-    if pretrained:
-        path = imagenet_checkpoint(cls.__name__, variant) if pretrained == "imagenet" else pretrained
-        load_weights(model, path, skip=("stem", "head"))
+    if isinstance(pretrained, str) and pretrained in PUBLISHED:
+        load_published(model, cls.__name__, variant, pretrained, skip=("stem", "head"))
+    elif pretrained:
+        load_weights(model, pretrained, skip=("stem", "head"))
     return model

@@ -66,9 +66,10 @@ def create_convnext_v1(
         variant: One of "tiny", "small", "base", "large", "xlarge".
         num_classes: Whole number, outputs of the classifier.
         input_shape: `(height, width, channels)`; sides may be None.
-        pretrained: None for random weights; "imagenet" to download the authors' checkpoint (needs PyTorch to read
-            it); or the path of a `.keras`, `.weights.h5`, `.safetensors` or `.pth` file. A head or stem that does not
-            fit keeps its random weights, and a warning in the log names it.
+        pretrained: None for random weights; "imagenet" to download the authors' weights (through `huggingface_hub`),
+            "imagenet-official" for their own file (only PyTorch reads it); or the path of a `.keras`, `.weights.h5`,
+            `.safetensors` or `.pth` file. A head or stem that does not fit keeps its random weights, and a warning in
+            the log names it: below 128 pixels pass `patch_size=4` to keep the stem.
         **kwargs: Any other argument of `ConvNeXtV1`, `name` and `trainable` among them.
 
     Raises:

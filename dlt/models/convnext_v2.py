@@ -69,9 +69,11 @@ def create_convnext_v2(
         variant: One of "atto", "femto", "pico", "nano", "tiny", "base", "large", "huge".
         num_classes: Whole number, outputs of the classifier.
         input_shape: `(height, width, channels)`; sides may be None.
-        pretrained: None for random weights; "imagenet" to download the authors' checkpoint (needs PyTorch to read
-            it); or the path of a `.keras`, `.weights.h5`, `.safetensors` or `.pth` file. A head or stem that does not
-            fit keeps its random weights, and a warning in the log names it.
+        pretrained: None for random weights; "imagenet" or "fcmae" (learned without labels) to download the authors'
+            weights (through `huggingface_hub`), "imagenet-official" or "fcmae-official" for their own files (only
+            PyTorch reads them); or the path of a `.keras`, `.weights.h5`, `.safetensors` or `.pth` file. A head or stem
+            that does not fit keeps its random weights, and a warning in the log names it: below 128 pixels pass
+            `patch_size=4` to keep the stem.
         **kwargs: Any other argument of `ConvNeXtV2`, `name` and `trainable` among them.
 
     Raises:

@@ -1,9 +1,5 @@
-import functools
-import http.server
 import importlib.util
 import logging
-import pathlib
-import threading
 
 import keras
 import numpy as np
@@ -11,8 +7,9 @@ import pytest
 import safetensors.numpy
 from keras import ops
 
-from dlt.convert import _imagenet, imagenet_checkpoint, load_weights
-from dlt.models import ConvNeXtV1, ConvNeXtV2, create_convnext_v1, create_convnext_v2
+from dlt.convert import load_weights
+from dlt.models import ConvNeXtV1, ConvNeXtV2, create_convnext_v2
+from tests.convert.other_names import state_dict
 from tests.helpers import randomise
 
 TINY = {"depths": (1, 2, 1, 1), "dims": (4, 8, 12, 16), "num_classes": 5, "input_shape": (32, 32, 3)}
@@ -25,56 +22,6 @@ def values(model):
 
 def same(model, other):
     return all(np.array_equal(a, b) for a, b in zip(values(model), values(other), strict=True))
-
-
-def state_dict(model, style):
-    """Write a model's weights under the names, axes and shapes of another library, spelled out one by one."""
-    state = {}
-
-    def put(name, path):
-        array = ops.convert_to_numpy(next(weight for weight in model.weights if weight.path == path))
-        if array.ndim == 4:
-            array = array.transpose((2, 3, 0, 1) if "depthwise" in path else (3, 2, 0, 1))
-        state[name] = array.T if array.ndim == 2 else array
-
-    def layer(name, path):
-        scales = path.endswith("norm")
-        put(f"{name}.weight", f"{path}/{'gamma' if scales else 'kernel'}")
-        put(f"{name}.bias", f"{path}/{'beta' if scales else 'bias'}")
-
-    hf = {ConvNeXtV1: "convnext.", ConvNeXtV2: "convnextv2."}[type(model)]
-    stem = {"official": "downsample_layers.0.{}", "timm": "stem.{}", "hf": hf + "embeddings.{}"}[style]
-    down = {
-        "official": "downsample_layers.{}.{}",
-        "timm": "stages.{}.downsample.{}",
-        "hf": hf + "encoder.stages.{}.downsampling_layer.{}",
-    }[style]
-    block = {"official": "stages.{}.{}", "timm": "stages.{}.blocks.{}", "hf": hf + "encoder.stages.{}.layers.{}"}[style]
-    inner = {
-        "official": ("dwconv", "norm", "pwconv1", "pwconv2", "gamma", "grn.gamma", "grn.beta"),
-        "timm": ("conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma", "mlp.grn.weight", "mlp.grn.bias"),
-        "hf": ("dwconv", "layernorm", "pwconv1", "pwconv2", "layer_scale_parameter", "grn.weight", "grn.bias"),
-    }[style]
-    layer(stem.format("patch_embeddings" if style == "hf" else 0), "stem_conv")
-    layer(stem.format("layernorm" if style == "hf" else 1), "stem_norm")
-    for i, depth in enumerate(model.get_config()["depths"]):
-        if i:
-            layer(down.format(i, 0), f"downsample_{i}_norm")
-            layer(down.format(i, 1), f"downsample_{i}_conv")
-        for j in range(depth):
-            theirs, ours = block.format(i, j), f"stage_{i}_block_{j}"
-            for name, path in zip(inner, ("depthwise", "norm", "expand", "project"), strict=False):
-                layer(f"{theirs}.{name}", f"{ours}/{path}")
-            if isinstance(model, ConvNeXtV1):
-                put(f"{theirs}.{inner[4]}", f"{ours}/layer_scale/gamma")
-                continue
-            for name, path in zip(inner[5:], ("grn/gamma", "grn/beta"), strict=True):
-                put(f"{theirs}.{name}", f"{ours}/{path}")
-                if style != "timm":
-                    state[f"{theirs}.{name}"] = state[f"{theirs}.{name}"].reshape(1, 1, 1, -1)
-    layer({"official": "norm", "timm": "head.norm", "hf": hf + "layernorm"}[style], "head_norm")
-    layer({"official": "head", "timm": "head.fc", "hf": "classifier"}[style], "head")
-    return state
 
 
 @pytest.mark.parametrize("cls", [ConvNeXtV1, ConvNeXtV2])
@@ -187,57 +134,6 @@ def test_report_prints_everything():
     assert "2 skipped" in text
     assert "kept as it was: head/bias (the source has shape (5,), the model (20,))" in text
     assert "not used: head/kernel" in text
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    """Serve a directory as if it were the authors' site."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        monkeypatch.setattr(_imagenet, "BASE_URL", f"http://localhost:{httpd.server_port}")
-        yield tmp_path
-        httpd.shutdown()
-
-
-def test_official_checkpoint_is_downloaded_with_its_licence(server, capsys):
-    (server / "convnext_base_1k_224_ema.pth").write_bytes(b"weights")
-    path = imagenet_checkpoint("ConvNeXtV1", "base")
-    assert pathlib.Path(path).read_bytes() == b"weights"
-    assert "licence MIT" in capsys.readouterr().out
-    with pytest.raises(Exception, match="404"):
-        imagenet_checkpoint("ConvNeXtV1", "large")
-    with pytest.raises(ValueError, match="no ImageNet-1K checkpoint of ConvNeXtV1 xlarge"):
-        imagenet_checkpoint("ConvNeXtV1", "xlarge")
-
-
-@pytest.mark.skipif(has_torch, reason="shows what happens without PyTorch")
-def test_pth_without_torch_says_what_to_do(server):
-    (server / "convnext_tiny_1k_224_ema.pth").write_bytes(b"weights")
-    with pytest.raises(ImportError, match="pip install torch"):
-        create_convnext_v1("tiny", pretrained="imagenet")
-
-
-@pytest.mark.skipif(not has_torch, reason="only PyTorch writes and reads .pth files: make test-backends")
-def test_imagenet_weights_from_a_pth_file(server, capsys):
-    import torch
-
-    trained = randomise(ConvNeXtV2.from_variant("atto"))
-    state = {name: torch.tensor(np.ascontiguousarray(array)) for name, array in state_dict(trained, "official").items()}
-    folder = server / "convnextv2" / "im1k"
-    folder.mkdir(parents=True)
-    path = folder / "convnextv2_atto_1k_224_ema.pt"
-    torch.save({"model": state, "epoch": 600}, path)
-    model = create_convnext_v2("atto", pretrained="imagenet")
-    assert "CC-BY-NC" in capsys.readouterr().out
-    assert same(trained, model)
-    tuned = create_convnext_v2("atto", num_classes=4, input_shape=(64, 64, 3), pretrained="imagenet")
-    assert same(tuned.get_layer("stage_3_block_1"), trained.get_layer("stage_3_block_1"))
-    cut = server / "cut.pth"
-    cut.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(ValueError, match="Cannot read the weights"):
-        load_weights(model, cut)
-    assert same(trained, model)
 
 
 @pytest.mark.skipif(not has_torch, reason="only PyTorch writes and reads .pth files: make test-backends")
