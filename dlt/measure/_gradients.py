@@ -6,6 +6,7 @@ with learning rate 1 leaves minus the gradient in the offset. It starts at zero 
 from a pixel of 0.5 would round a gradient of 1e-10 away.
 """
 
+import collections
 import difflib
 
 import keras
@@ -30,7 +31,8 @@ class WeightedSum(keras.Model):
         return self._run(self._images + self.offset)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return ops.sum(ops.multiply(y, ops.cast(y_pred, "float32")))
+        connected = 0.0 * ops.sum(self.offset)  # without a path from the offset to the loss, backends refuse
+        return ops.sum(ops.multiply(y, ops.cast(y_pred, "float32"))) + connected
 
 
 def input_gradient(model, images, weights, layer=None):
@@ -69,20 +71,40 @@ def layer_output(model, layer=None):
             the model's own output. Of a layer that is called more than once, the first call counts.
 
     Raises:
-        ValueError: If there is no such layer.
+        ValueError: If there is no such layer, there are several, or it has several outputs.
     """
     if layer is None:
-        return lambda images: model(images, training=False)
-    layers = dict(sublayers(model))
-    found = layers[check_layer(layer, layers)]
+        return lambda images: one_output(model, model(packed(model, images), training=False))
+    pairs = list(sublayers(model))
+    counts = collections.Counter(path for path, _ in pairs)
+    found = dict(pairs)[check_layer(layer, counts, {path for path, count in counts.items() if count > 1})]
 
     def run(images):
         outputs = []
         with listening(found, lambda args, kwargs, output: outputs.append(output)):
-            model(images, training=False)
-        return outputs[0]
+            model(packed(model, images), training=False)
+        return one_output(found, outputs[0])
 
     return run
+
+
+def packed(model, images):
+    """Return images as a model of one input wants them: itself, or in a list or dict, as it was built."""
+    if not getattr(model, "inputs", None) or isinstance(model, keras.Sequential):
+        return images
+    return keras.tree.map_structure(lambda _: images, model.input)
+
+
+def one_output(layer, outputs):
+    """Return the one tensor that a layer gives."""
+    if len(flat := keras.tree.flatten(outputs)) != 1:
+        fail(
+            f"{layer.name} has {len(flat)} outputs.",
+            "one output, or `layer`, the name of a layer that has one",
+            f"outputs of shapes {', '.join(str(tuple(tensor.shape)) for tensor in flat)}",
+            "Ask for a layer, or use keras.Model(model.input, model.get_layer(name).output).",
+        )
+    return flat[0]
 
 
 def random_weights(rng, count, output_shape, position):
@@ -102,8 +124,15 @@ def middle(output_shape):
     return (output_shape[0] // 2, output_shape[1] // 2) if len(output_shape) == 3 else None
 
 
-def check_layer(layer, paths):
-    """Return `layer` if it is one of the paths."""
+def check_layer(layer, paths, ambiguous=()):
+    """Return `layer` if it is one of the paths, and not that of several layers."""
+    if layer in ambiguous:
+        fail(
+            "Several layers have this name.",
+            "a path that only one layer has",
+            f"layer={layer!r}",
+            "Give them different names, or put one of them into a model of its own.",
+        )
     if layer not in paths:
         near = difflib.get_close_matches(str(layer), list(paths), n=3, cutoff=0.0)
         fail(

@@ -25,6 +25,8 @@ class Seen:
         edge: Boolean array like `first`: whether an element has met the border of a map on the way, so that it may
             see less than others.
         whole: Whether a sum over the entire image went into it.
+        loose: Whether an element may depend on less than `first` and `last` say.
+        local: Whether sums over the entire image are left out: they see nothing then.
     """
 
     shape: tuple
@@ -32,21 +34,43 @@ class Seen:
     last: np.ndarray
     edge: np.ndarray
     whole: bool = False
+    loose: bool = False
+    local: bool = False
+
+    def with_arrays(self, shape, first, last, edge, **changes):
+        """Return a tensor of another shape and arrays that is otherwise like this one."""
+        return dataclasses.replace(self, shape=tuple(shape), first=first, last=last, edge=edge, **changes)
 
     def along(self, move, shape):
         """Return the tensor after `move`, a function of an array, has rearranged its elements."""
-        return Seen(tuple(shape), move(self.first), move(self.last), move(self.edge), self.whole)
+        return self.with_arrays(shape, move(self.first), move(self.last), move(self.edge))
 
-    def spread(self, axis):
-        """Return the tensor with `axis` written out, even if nothing differs along it."""
-        repeats = self.shape[axis] // self.first.shape[axis]
-        return self.along(lambda values: np.repeat(values, repeats, axis), self.shape)
+    def spread(self, *axes):
+        """Return the tensor with some axes written out, even if nothing differs along them."""
+        axes = [axis % len(self.shape) for axis in axes]
+        sides = [n if i in axes else side for i, (n, side) in enumerate(zip(self.shape, self.first.shape, strict=True))]
+        return self.along(lambda values: np.broadcast_to(values, sides), self.shape)
+
+    def pressed(self):
+        """Return the tensor with every axis at length 1 along which nothing differs."""
+        seen = self
+        for axis in range(len(self.shape)):
+            one = (slice(None),) * axis + (slice(1),)
+            arrays = seen.first, seen.last, seen.edge
+            if seen.first.shape[axis] > 1 and all(np.all(values == values[one]) for values in arrays):
+                seen = seen.along(lambda values, one=one: values[one], self.shape)
+        return seen
+
+    def masked(self, kept):
+        """Return the tensor with elements that see nothing where the array `kept` is false."""
+        first, last = np.where(kept, self.first, NOTHING[0]), np.where(kept, self.last, NOTHING[1])
+        return self.with_arrays(self.shape, first, last, self.edge & kept).pressed()
 
 
-def start(shape, axis):
+def start(shape, axis, local=False):
     """Return the input image: every pixel sees itself."""
     pixels = np.arange(shape[axis], dtype="int32").reshape([-1 if i == axis else 1 for i in range(len(shape))])
-    return Seen(tuple(shape), pixels, pixels, pixels < 0)
+    return Seen(tuple(shape), pixels, pixels, pixels < 0, local=local)
 
 
 def blind(shape):
@@ -56,11 +80,16 @@ def blind(shape):
 
 
 def join(parts, shape):
-    """Return a tensor each of whose elements depends on the matching elements of all parts."""
+    """Return a tensor each of whose elements depends on the matching elements of all parts, which broadcast."""
+    rank = len(shape)
+    parts = [
+        part.along(lambda values: values.reshape([1] * (rank - values.ndim) + [*values.shape]), ()) for part in parts
+    ]
     first = functools.reduce(np.minimum, [part.first for part in parts])
     last = functools.reduce(np.maximum, [part.last for part in parts])
     edge = functools.reduce(np.logical_or, [part.edge for part in parts])
-    return Seen(tuple(shape), first, last, edge, any(part.whole for part in parts))
+    flags = {name: any(getattr(part, name) for part in parts) for name in ("whole", "loose", "local")}
+    return Seen(tuple(shape), first, last, edge, **flags)
 
 
 def reduce(seen, axes, keepdims=True):
@@ -70,11 +99,19 @@ def reduce(seen, axes, keepdims=True):
     one_answer = first.size < seen.first.size and np.all(first == first.min()) and np.all(last == last.max())
     edge = seen.edge.any(axes, keepdims=True) | one_answer
     shape = [1 if axis in axes else side for axis, side in enumerate(seen.shape)]
-    reduced = Seen(tuple(shape), first, last, edge, seen.whole or bool(one_answer))
+    if one_answer and seen.local:
+        reduced = dataclasses.replace(blind(shape), loose=seen.loose, local=True)
+    else:
+        reduced = seen.with_arrays(shape, first, last, edge, whole=seen.whole or bool(one_answer))
     if keepdims:
         return reduced
     kept = [side for axis, side in enumerate(shape) if axis not in axes]
     return reduced.along(lambda values: np.squeeze(values, axes), kept)
+
+
+def summed_up(seen, shape):
+    """Return a tensor of some shape each of whose elements depends on everything in another."""
+    return reduce(seen, range(len(seen.shape))).along(lambda values: values.reshape([1] * len(shape)), shape)
 
 
 def look_up(seen, axis, taps):
@@ -93,7 +130,7 @@ def look_up(seen, axis, taps):
     first = np.where(inside, seen.first[at], NOTHING[0]).min(axis)
     last = np.where(inside, seen.last[at], NOTHING[1]).max(axis)
     edge = (beyond | (inside & seen.edge[at])).any(axis)
-    return Seen(tuple(shape), first, last, edge, seen.whole)
+    return seen.with_arrays(shape, first, last, edge)
 
 
 def taps_of(used):

@@ -1,11 +1,14 @@
 import dataclasses
 
+import keras
 import numpy as np
 from keras import ops
 
 from dlt._check import check_images, check_rate, fail
 from dlt.measure._gradients import input_gradient, layer_output, middle, random_weights
+from dlt.measure._propagate import check_channels_last
 from dlt.measure._table import Table
+from dlt.measure.receptive_field import place
 
 PIXELS_AT_ONCE = 2**18  # images per gradient: as many as make up this
 
@@ -16,36 +19,37 @@ class EffectiveReceptiveField(Table):
 
     Attributes:
         influence: Array of the image's height and width, each pixel's share of the influence; its sum is 1.
-        centre: `(row, column)` of the output's place in the image, in pixels.
+        centre: `(row, column)` of the output's place in the image, in pixels: where its exact receptive field has its
+            centre, sums over the entire image left out. The middle of the image, if the output is no map.
     """
 
     influence: np.ndarray
     centre: tuple
 
     @property
-    def radius(self):
+    def radius(self) -> float:
         """Return the radius in pixels of the disc around the centre that holds 95 % of the influence."""
         return self.radius_of(0.95)
 
     @property
-    def distance(self):
+    def distance(self) -> np.ndarray:
         """Return how far each pixel is from the centre, in pixels."""
         rows, columns = np.indices(self.influence.shape)
         return np.hypot(rows - self.centre[0], columns - self.centre[1])
 
     @property
-    def spread(self):
+    def spread(self) -> float:
         """Return the root mean square distance from the centre, in pixels, each pixel counted by its influence."""
         return float(np.sqrt(np.sum(self.influence * self.distance**2)))
 
-    def radius_of(self, share):
+    def radius_of(self, share: float) -> float:
         """Return the radius in pixels of the disc that holds this share of the influence."""
         distance = self.distance.ravel()
         order = np.argsort(distance, kind="stable")
         held = np.cumsum(self.influence.ravel()[order])
         return float(distance[order][np.searchsorted(held, check_rate("share", share) * held[-1])])
 
-    def rows(self):
+    def rows(self) -> list[tuple]:
         """Return the radii that hold half and 95 % of the influence, and its spread."""
         return [
             ("influence", "pixels"),
@@ -69,7 +73,9 @@ class EffectiveReceptiveField(Table):
         return fig
 
 
-def effective_receptive_field(model, images, layer=None, seed=0):
+def effective_receptive_field(
+    model: keras.Layer, images: np.ndarray, layer: str | None = None, seed: int = 0
+) -> EffectiveReceptiveField:
     """Measure how far an output really looks: the mean size of its derivatives, pixel by pixel, over real images.
 
     A receptive field says which pixels can matter, not how much. Luo et al. showed that in plain stacks of
@@ -93,7 +99,8 @@ def effective_receptive_field(model, images, layer=None, seed=0):
         An `EffectiveReceptiveField`.
 
     Raises:
-        ValueError: If `images` is not a batch of images, or there is no such layer.
+        ValueError: If `images` is not a batch of images, the model takes them with channels first, there is no such
+            layer or there are several, or it has several outputs.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((9, 9, 1)), keras.layers.AveragePooling2D(3, 1, padding="same")])
@@ -105,13 +112,11 @@ def effective_receptive_field(model, images, layer=None, seed=0):
     """
     images = ops.convert_to_numpy(images).astype("float32")
     check_images("effective_receptive_field", images.shape)
+    check_channels_last(model, images.shape[1:])
     sides = images.shape[1:3]
     rng = np.random.default_rng(seed)
     output_shape = layer_output(model, layer)(images[:1]).shape[1:]
     at = middle(output_shape)
-    centre = tuple((side - 1) / 2 for side in sides)
-    if at:
-        centre = tuple((i + 0.5) * side / n - 0.5 for i, side, n in zip(at, sides, output_shape, strict=False))
     influence = np.zeros(sides)
     batch = max(1, PIXELS_AT_ONCE // (sides[0] * sides[1]))
     for start in range(0, len(images), batch):
@@ -125,4 +130,23 @@ def effective_receptive_field(model, images, layer=None, seed=0):
             f"layer={layer!r}",
             "Check that the output depends on the image, and for overflow.",
         )
-    return EffectiveReceptiveField(influence / influence.sum(), centre)
+    influence /= influence.sum()
+    return EffectiveReceptiveField(influence, centre_of(model, layer, images.shape[1:], at, influence))
+
+
+def centre_of(model, layer, shape, at, influence):
+    """Return where in an image of some shape the output at a position has its place, as (row, column).
+
+    Along an axis for which the exact field does not tell, it is the centre of mass of the influence.
+    """
+    if at is None:
+        return tuple((side - 1) / 2 for side in shape[:2])
+    field, centre = place(model, layer, shape), []
+    for i, axis, others in zip(at, (field.height, field.width) if field else (None, None), (1, 0), strict=True):
+        if axis and axis.stride is not None:
+            centre.append(axis.offset + axis.stride * i)
+        elif axis and not axis.whole and axis.inside[i]:
+            centre.append(float(axis.first[i] + axis.last[i]) / 2)
+        else:
+            centre.append(float(influence.sum(others) @ np.arange(influence.shape[1 - others])))
+    return tuple(centre)

@@ -1,11 +1,14 @@
 import dataclasses
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import ops
 
 from dlt._check import check_images, fail
 from dlt._precision import full_float32
-from dlt.measure._gradients import input_gradient
+from dlt.measure._gradients import input_gradient, layer_output
+from dlt.measure._propagate import check_channels_last
 from dlt.measure._table import Table
 
 ROWS_AT_ONCE = 64  # rows of the Jacobian that one backward pass computes
@@ -28,17 +31,17 @@ class LocalFilters(Table):
     sums: tuple
 
     @property
-    def error(self):
+    def error(self) -> float:
         """Return how far the sums are from the outputs, the norm of the difference over that of the outputs."""
         return float(np.linalg.norm(np.subtract(self.sums, self.outputs)) / np.linalg.norm(self.outputs))
 
-    def rows(self):
+    def rows(self) -> list[tuple]:
         """Return a row per pixel."""
         found = zip(self.pixels, self.outputs, self.sums, strict=True)
         header = ("pixel", "output", "filter times image")
         return [header, *((pixel, f"{output:.5f}", f"{total:.5f}") for pixel, output, total in found)]
 
-    def plot(self, radius=8):
+    def plot(self, radius: int = 8):
         """Draw the filters around their pixels, each in its own scale; blue is negative and red positive."""
         from dlt.plot import images  # matplotlib is slow to import, and only figures need it
 
@@ -51,7 +54,7 @@ class LocalFilters(Table):
 
 
 @full_float32()
-def local_filters(model, image, pixels):
+def local_filters(model: keras.Layer, image: np.ndarray, pixels: Sequence[tuple]) -> LocalFilters:
     """Return the linear filters that a network amounts to, at some pixels of one image.
 
     At every image a network has a derivative, the Jacobian J(x); its row for an output pixel says with which weight
@@ -70,7 +73,8 @@ def local_filters(model, image, pixels):
         A `LocalFilters`.
 
     Raises:
-        ValueError: If `image` is not an image, the output is no map, or a pixel lies outside it.
+        ValueError: If `image` is not an image or has its channels first, there are several outputs, the output is no
+            map, or a pixel lies outside it.
 
     >>> import keras
     >>> blur = keras.Sequential([keras.Input((5, 5, 1)), keras.layers.AveragePooling2D(3, 1)])
@@ -97,7 +101,7 @@ def local_filters(model, image, pixels):
 
 
 @full_float32()
-def jacobian(model, image):
+def jacobian(model: keras.Layer, image: np.ndarray) -> np.ndarray:
     """Return the whole Jacobian of a network at one image: what every output is made of.
 
     Its singular vectors are the patterns that the network keeps, its singular values how much of them.
@@ -113,7 +117,8 @@ def jacobian(model, image):
         A float32 array of shape `(numbers of the output, numbers of the input)`.
 
     Raises:
-        ValueError: If `image` is not an image, or the output is no map.
+        ValueError: If `image` is not an image or has its channels first, there are several outputs, or the output is no
+            map.
 
     >>> import keras
     >>> double = keras.Sequential([keras.Input((2, 1, 1)), keras.layers.Rescaling(2.0)])
@@ -133,7 +138,8 @@ def one_image(model, image):
     """Return the image and the output of a model for it, both float32 and without the batch."""
     image = ops.convert_to_numpy(image).astype("float32")
     check_images("local_filters", (1, *image.shape))
-    output = ops.convert_to_numpy(model(image[None], training=False))[0]
+    check_channels_last(model, image.shape)
+    output = ops.convert_to_numpy(layer_output(model)(image[None]))[0]
     if output.ndim != 3:
         fail(
             f"{model.name} gives no map, so it has no filters.",

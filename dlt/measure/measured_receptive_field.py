@@ -1,9 +1,12 @@
 import dataclasses
 
+import keras
 import numpy as np
+from keras import ops
 
 from dlt._check import check_positive_int, fail
 from dlt.measure._gradients import input_gradient, layer_output, middle, random_weights
+from dlt.measure._propagate import check_channels_last
 from dlt.measure._table import Table
 from dlt.measure.receptive_field import image_shape
 
@@ -23,23 +26,23 @@ class MeasuredReceptiveField(Table):
     pixels: np.ndarray
     position: tuple | None
 
-    def interval(self):
+    def interval(self) -> tuple:
         """Return `((top, bottom), (left, right))`, both ends included; an axis without any pixel is None."""
         seen = (np.flatnonzero(self.pixels.any(axis)) for axis in (1, 0))
         return tuple((int(at[0]), int(at[-1])) if len(at) else None for at in seen)
 
     @property
-    def size(self):
+    def size(self) -> tuple[int, int]:
         """Return height and width of the rectangle around all pixels that count."""
         return tuple(ends[1] - ends[0] + 1 if ends else 0 for ends in self.interval())
 
     @property
-    def cut(self):
+    def cut(self) -> bool:
         """Return whether the field touches the border, and may go on beyond it."""
         sides = zip(self.interval(), self.pixels.shape, strict=True)
         return any(ends is not None and (ends[0] == 0 or ends[1] == side - 1) for ends, side in sides)
 
-    def rows(self):
+    def rows(self) -> list[tuple]:
         """Return a row per axis, and the number of pixels."""
         rows = [
             (name, size, *(ends or ("-", "-")))
@@ -54,7 +57,14 @@ class MeasuredReceptiveField(Table):
         return images({f"{self.size[0]} x {self.size[1]} pixels": self.pixels}, side=4, limits=(0, 1))
 
 
-def measured_receptive_field(model, layer=None, input_shape=None, position=None, draws=16, seed=0):
+def measured_receptive_field(
+    model: keras.Layer,
+    layer: str | None = None,
+    input_shape: tuple | None = None,
+    position: tuple[int, int] | None = None,
+    draws: int = 16,
+    seed: int = 0,
+) -> MeasuredReceptiveField:
     """Find out by trying which input pixels change an output of a model, of any kind, or of a layer inside.
 
     For random images, the output at one position is differentiated with respect to every pixel: a pixel counts once
@@ -79,7 +89,9 @@ def measured_receptive_field(model, layer=None, input_shape=None, position=None,
         A `MeasuredReceptiveField`.
 
     Raises:
-        ValueError: If the shape of the image is not known, there is no such layer, or a derivative is not finite.
+        ValueError: If the shape of the image is not known or it has its channels first, there is no such layer or there
+            are several, it has several outputs, or derivatives are not finite, or zero although the output depends on
+            the image.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((9, 9, 1)), keras.layers.Conv2D(4, 3, padding="same", dilation_rate=2)])
@@ -101,6 +113,7 @@ def measured_receptive_field(model, layer=None, input_shape=None, position=None,
 def probe(shape, model, layer, position, draws, seed):
     """Return the measured field on images of one size."""
     rng = np.random.default_rng(seed)
+    check_channels_last(model, shape)
     output_shape = layer_output(model, layer)(np.zeros((1, *shape), "float32")).shape[1:]
     position = (position or middle(output_shape)) if len(output_shape) == 3 else None
     batch = max(1, PIXELS_AT_ONCE // (shape[0] * shape[1]))
@@ -117,4 +130,18 @@ def probe(shape, model, layer, position, draws, seed):
                 "Look for a division by zero or an overflow, or ask for an earlier `layer`.",
             )
         pixels |= (gradient != 0).any(axis=(0, 3))
+    if not pixels.any():
+        check_constant(model, layer, position, 100 * rng.normal(size=(2, *shape)))
     return MeasuredReceptiveField(pixels, position)
+
+
+def check_constant(model, layer, position, images):
+    """Raise if two images give different outputs at a position all derivatives of which are zero."""
+    one, other = ops.convert_to_numpy(layer_output(model, layer)(images.astype("float32")))
+    if not np.array_equal(one[position or ...], other[position or ...]):
+        fail(
+            f"Derivatives of {model.name} are all zero, although its output depends on the image.",
+            "a model without steps such as round, sign or argmax, whose derivative is zero",
+            f"layer={layer!r}",
+            "Use receptive_field, or ask for an earlier `layer`.",
+        )

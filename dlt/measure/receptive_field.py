@@ -1,113 +1,21 @@
 import dataclasses
+import math
 
-import numpy as np
+import keras
 
 from dlt._check import fail
+from dlt.measure._field import OPEN_SIDES, AxisField, ReceptiveField, axis_field
 from dlt.measure._gradients import check_layer
+from dlt.measure._pace import repeats
+from dlt.measure._probe import MOST
 from dlt.measure._propagate import propagate
-from dlt.measure._table import Table
 
-OPEN_SIDES = (64, 512, 4096)  # tried in turn for an open side, until the field fits in
-MARGINS = (0, 576, 4608)  # added to sides that are fixed; multiples of 64 * 9, so that padding stays what it was
+__all__ = ["AxisField", "ReceptiveField", "receptive_field"]
 
-
-@dataclasses.dataclass(frozen=True)
-class AxisField:
-    """The receptive field along one axis of the image, in pixels.
-
-    Attributes:
-        first: Integer array, the first pixel that each output position sees; above `last` where it sees none.
-        last: Integer array, the last one.
-        side: Whole number, how long the image is.
-        size: Whole number of pixels that an output sees, the most of all positions away from the border.
-        stride: How many pixels the field moves from one output to the next; None if at no steady pace, or if no
-            field lies inside the image.
-        offset: Where the centre of output 0's field would lie without a border; pixel i has its centre at i.
-        whole: Whether each output sees the image from end to end, however large it is.
-        cut: Whether no field fits into the image, so that `size` is a lower bound.
-    """
-
-    first: np.ndarray
-    last: np.ndarray
-    side: int
-    size: int
-    stride: float | None
-    offset: float | None
-    whole: bool
-    cut: bool
-
-    def settled(self, side):
-        """Return whether an image of this side is large enough to tell."""
-        return self.stride is not None or (self.whole and side >= OPEN_SIDES[1])
-
-    def row(self, name):
-        """Return the axis as a row of a table."""
-        size = "whole image" if self.whole else f"at least {self.size}" if self.cut else self.size
-        return (name, size, *("-" if value is None else f"{value:g}" for value in (self.stride, self.offset)))
+MARGINS = (0, 576, 4608)  # added to sides that are fixed: at least that much, and whole strides of all maps inside
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
-class ReceptiveField(Table):
-    """Which input pixels an output can depend on.
-
-    Attributes:
-        height: `AxisField` of the vertical axis.
-        width: `AxisField` of the horizontal axis.
-        probed: Tuple of the paths of layers that were probed with numbers, because they could not be read.
-    """
-
-    height: AxisField
-    width: AxisField
-    probed: tuple
-
-    @property
-    def size(self):
-        """Return height and width of the field, in pixels."""
-        return self.height.size, self.width.size
-
-    @property
-    def stride(self):
-        """Return how far the field moves from one output to the next, down and right, in pixels."""
-        return self.height.stride, self.width.stride
-
-    @property
-    def offset(self):
-        """Return where the centre of the first output's field would lie without a border, in pixels."""
-        return self.height.offset, self.width.offset
-
-    @property
-    def whole(self):
-        """Return whether every output sees the whole image."""
-        return self.height.whole and self.width.whole
-
-    def interval(self, row=None, column=None):
-        """Return what one output sees: `((top, bottom), (left, right))`, both ends included; middle by default.
-
-        An axis along which it sees nothing but padding is None.
-        """
-        found = []
-        for axis, at in ((self.height, row), (self.width, column)):
-            at = len(axis.first) // 2 if at is None else at
-            first, last = int(axis.first[at]), int(axis.last[at])
-            found.append((first, last) if first <= last else None)
-        return tuple(found)
-
-    def rows(self):
-        """Return a row per axis, and what had to be probed."""
-        probed = [(f"probed: {path}", "", "", "") for path in self.probed]
-        return [("axis", "size", "stride", "offset"), self.height.row("height"), self.width.row("width"), *probed]
-
-    def plot(self):
-        """Return a figure of the image, with the field of the middle output in white."""
-        from dlt.plot import images
-
-        picture = np.zeros((self.height.side, self.width.side))
-        if all(intervals := self.interval()):
-            picture[tuple(slice(first, last + 1) for first, last in intervals)] = 1
-        return images({f"{self.size[0]} x {self.size[1]} pixels": picture}, side=4, limits=(0, 1))
-
-
-def receptive_field(model, layer=None, input_shape=None):
+def receptive_field(model: keras.Layer, layer: str | None = None, input_shape: tuple | None = None) -> ReceptiveField:
     """Compute exactly which input pixels an output of a model, or of a layer inside, can depend on.
 
     The model is run on symbolic tensors, down to single operations, and each operation is asked which of its inputs
@@ -116,9 +24,13 @@ def receptive_field(model, layer=None, input_shape=None):
 
     `size += (k - 1) d stride`, `stride *= s`,
 
-    but branches, borders, upsampling and nested models come out right as well. The answer is what the wiring allows,
-    whatever the weights. Padding with "same" puts an odd zero at the end and so depends on the size of the image:
-    `interval` is for the image asked about.
+    but branches, borders, upsampling and nested models come out right as well. The answer is what the wiring allows at
+    inference, whatever the weights: a kernel counts whole, also where a mask multiplies it by zero. Padding with "same"
+    puts an odd zero at the end and so depends on the size of the image: `interval` is for the image asked about.
+
+    What cannot be read is run on numbers: pixels are changed, and what moves depends on them. Such layers are listed
+    under `probed`. Where that leaves a doubt (differences of the size of a rounding error, random numbers), or is not
+    possible, the answer is "at most" (`at_most`): never less than the truth.
 
     Args:
         model: A built Keras model with one input, `(batch, height, width, channels)`.
@@ -130,8 +42,8 @@ def receptive_field(model, layer=None, input_shape=None):
         A `ReceptiveField`.
 
     Raises:
-        ValueError: If there is no such layer, the model has several outputs, the shape of its image is not known, or
-            its `call` cannot be read.
+        ValueError: If there is no such layer or there are several, the model has several outputs, the shape of its
+            image is not known, the image has its channels first, or the model's `call` cannot be read.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, strides=2, padding="same")])
@@ -141,19 +53,7 @@ def receptive_field(model, layer=None, input_shape=None):
     width      3       2       1
     """
     own = image_shape(model, input_shape)
-    field = problem = None
-    for side, margin in zip(OPEN_SIDES, MARGINS, strict=True):
-        shape = [side if length is None else length + margin for length in own[:2]]
-        try:
-            found = field_on(model, layer, (*shape, own[2]))
-        except NotImplementedError as error:  # too small an image, or one of a size that does not suit the model
-            problem = error
-            if None not in own and field is None:
-                break
-            continue
-        field = found if None in own or field is None else with_numbers(field, found)
-        if input_shape or found.probed or all(axis.settled(min(shape)) for axis in (found.height, found.width)):
-            break
+    field, problem = search(model, layer, own, MARGINS[: 1 if input_shape else None])
     if field is None:
         fail(
             f"{model.name} does not run on symbolic tensors of shape {own}.",
@@ -164,13 +64,83 @@ def receptive_field(model, layer=None, input_shape=None):
     return field
 
 
-def with_numbers(field, larger):
-    """Return a field with the numbers that a larger image gave, in place of those that its own border cut."""
-    height, width = (
-        dataclasses.replace(other, first=own.first, last=own.last, side=own.side)
-        for own, other in ((field.height, larger.height), (field.width, larger.width))
-    )
-    return ReceptiveField(height, width, larger.probed)
+def place(model: keras.Layer, layer: str | None, shape: tuple) -> ReceptiveField | None:
+    """Return what outputs see apart from sums over the entire image, and so where in the image they have their place.
+
+    None where the model cannot be read.
+    """
+    return search(model, layer, tuple(shape), MARGINS[:2], local=True)[0]
+
+
+def search(model, layer, own, margins, local=False):
+    """Return the field on the model's own image, with the numbers of larger ones where that one is too small.
+
+    If no image gives one, it is None; the last error comes with it.
+    """
+    field = problem = None
+    for side, margin in zip(OPEN_SIDES, margins, strict=False):
+        try:
+            found, added = read(model, layer, own, side, margin, local, MOST if field is None else MOST // 4)
+        except NotImplementedError as error:  # too small an image, or one of a size that does not suit the model
+            problem = error
+            if None not in own and field is None:
+                break
+            continue
+        if field and (set(found.unknown) > set(field.unknown) or stays(field, found, added)):
+            break  # too large to be probed, or of a fixed size inside: nothing to be learned from larger images
+        field = combined(field, found, own, added) if field else found
+        if found.height.settled and found.width.settled:
+            break
+    return field, problem
+
+
+def stays(field, found, margins):
+    """Return whether an output has as many positions as on a smaller image, more than one."""
+    pairs = zip(margins, (field.height, field.width), (found.height, found.width), strict=True)
+    return any(margin and 1 < len(one.first) == len(other.first) for margin, one, other in pairs)
+
+
+def read(model, layer, own, side, margin, local, most):
+    """Return the field on one image, and how much larger than the model's own its sides are.
+
+    The sides that are open get a length, the others a margin: so many strides that all padding stays what it was.
+    """
+    margins = [0 if length is None else margin for length in own[:2]]
+    for _ in range(2):  # not for ever: a map that always gets the same size has another stride each time
+        shape = [side if length is None else length + more for length, more in zip(own[:2], margins, strict=True)]
+        trace = propagate(model, (1, *shape, own[2]), local, most)
+        periods = repeats(trace)
+        rounded = [math.ceil(more / period) * period for more, period in zip(margins, periods, strict=True)]
+        if rounded == margins or max(rounded) > 2 * MARGINS[-1]:
+            break
+        margins = rounded
+    return field_of(trace, model, layer, shape, periods), margins
+
+
+def combined(field, found, own, margins):
+    """Return a field with the numbers that a larger image gave, where the model's own image was too small to tell."""
+    axes = [
+        larger if length is None else beyond(axis, larger, margin)
+        for axis, larger, length, margin in zip(
+            (field.height, field.width), (found.height, found.width), own[:2], margins, strict=True
+        )
+    ]
+    return ReceptiveField(*axes, found.probed, found.unknown)
+
+
+def beyond(own, larger, margin):
+    """Return the field along an axis with the numbers of a larger image, if that one only continues it."""
+    if own.settled:
+        return own
+    if larger.whole:
+        return dataclasses.replace(own, whole=own.whole or own.cut, at_most=own.at_most or larger.at_most)
+    if larger.stride is None or (len(larger.first) - len(own.first)) * larger.stride != margin:
+        return own  # a map of fixed size, for example
+    start = slice(len(own.first))
+    same = (own.first == larger.first[start]) & (own.last == larger.last[start])
+    if not same[own.inside].all():
+        return own
+    return dataclasses.replace(larger, first=own.first, last=own.last, side=own.side, inside=own.inside)
 
 
 def image_shape(model, input_shape):
@@ -188,13 +158,12 @@ def image_shape(model, input_shape):
     return tuple(input_shape)
 
 
-def field_on(model, layer, shape):
-    """Return the receptive field on an image of one size."""
-    trace = propagate(model, (1, *shape))
+def field_of(trace, model, layer, shape, periods):
+    """Return the receptive field of an output that a walk through a model has found."""
     if layer is not None:
-        seen = trace.layers[check_layer(layer, trace.layers)]
+        pair = trace.layers[check_layer(layer, trace.layers, trace.ambiguous)]
     elif len(trace.outputs) == 1:
-        seen = trace.outputs[0]
+        pair = trace.outputs[0]
     else:
         fail(
             f"{model.name} has {len(trace.outputs)} outputs.",
@@ -202,35 +171,5 @@ def field_on(model, layer, shape):
             "layer=None",
             f"Pass one of its layers, for example layer={next(reversed(trace.layers))!r}.",
         )
-    height, width = (axis_field(one, axis, shape[axis - 1]) for one, axis in zip(seen, (1, 2), strict=True))
-    return ReceptiveField(height, width, tuple(trace.probed))
-
-
-def axis_field(seen, axis, side):
-    """Return the field along one axis; an output that is no map, such as class scores, is a single position."""
-    rank = len(seen.shape)
-    others = tuple(i for i in range(rank) if rank != 4 or i != axis)
-    positions = seen.shape[axis] if rank == 4 else 1
-    ends = seen.first.min(others), seen.last.max(others), seen.edge.any(others)
-    first, last, edge = (np.broadcast_to(values.ravel(), positions) for values in ends)
-    inside = ~edge & (first <= last)
-    size = (last - first + 1)[inside if inside.any() else slice(None)]
-    stride, offset = pace(first, last, inside)
-    return AxisField(first, last, side, max(0, int(size.max())), stride, offset, seen.whole, not inside.any())
-
-
-def pace(first, last, inside):
-    """Return stride and offset of the fields that lie inside: after some outputs the same comes again, shifted."""
-    at = np.flatnonzero(inside)
-    if len(at) < 2:
-        return None, None
-    at = np.arange(at[0], at[-1] + 1)
-    ends = np.where(first <= last, [first, last], np.nan)[:, at]
-    for period in range(1, len(at) // 2 + 1):
-        shifts = ends[:, period:] - ends[:, :-period]
-        known = shifts[~np.isnan(shifts)]
-        if known.size and np.all(known == known[0]):
-            stride = known[0] / period
-            centres = ends[:, :period].mean(axis=0) - stride * at[:period]
-            return float(stride), float(np.nanmean(centres))
-    return None, None
+    axes = (axis_field(pair, which, shape[which], periods[which]) for which in (0, 1))
+    return ReceptiveField(*axes, tuple(trace.probed), tuple(trace.unknown))

@@ -157,14 +157,18 @@ def test_the_published_numbers_of_a_convunext():
         assert bottleneck == 7 + (2**depth - 1) + 6 * blocks * (2 ** (depth + 1) - 1)
 
 
-PUBLISHED = {  # Araujo et al. 2019, Computing Receptive Fields of Convolutional Neural Networks: size at stride 32
-    "VGG16": 212,
-    "MobileNet": 315,
-    "ResNet50": 483,
-    "ResNet101": 1027,
-    "ResNet152": 1507,
-    "InceptionV3": 1311,
-    "InceptionResNetV2": 3039,
+# Size, stride and offset from google-research/receptive_field, RECEPTIVE_FIELD_TABLE.md (Araujo et al. 2019, Computing
+# Receptive Fields of Convolutional Neural Networks): offset = (size - 1) / 2 - padding. ResNets have offset 2 there,
+# since TF-Slim pads at the end on even sides (padding "same"); Keras pads both ends alike, and its offset is 0.
+PUBLISHED = {
+    "VGG16": (212, 15.5),
+    "VGG19": (268, 15.5),  # not in the table: three more convolutions, of 3 x 3 at strides 4 to 16
+    "MobileNet": (315, 31),
+    "ResNet50": (483, 0),
+    "ResNet101": (1027, 0),
+    "ResNet152": (1507, 0),
+    "InceptionV3": (1311, 37),
+    "InceptionResNetV2": (3039, 37),
 }
 
 
@@ -173,9 +177,22 @@ PUBLISHED = {  # Araujo et al. 2019, Computing Receptive Fields of Convolutional
 def test_published_networks(name):
     model = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(None, None, 3))
     field = receptive_field(model)
-    assert field.size == (PUBLISHED[name], PUBLISHED[name])
+    size, offset = PUBLISHED[name]
+    assert field.size == (size, size)
     assert field.stride == (32, 32)
+    assert field.offset == (offset, offset)
     assert not field.probed
+    assert not field.at_most
+
+
+def test_the_published_alexnet():
+    """TF-Slim's alexnet_v2 up to pool5, from the same table: 195, 32, and padding 64."""
+    pool = [layers.MaxPooling2D(3, 2) for _ in range(3)]
+    three = [conv() for _ in range(3)]
+    field = receptive_field(
+        model_of(conv(11, 4, "valid"), pool[0], conv(5), pool[1], *three, pool[2], shape=(224, 224, 3))
+    )
+    assert (field.size, field.stride, field.offset) == ((195, 195), (32, 32), ((195 - 1) / 2 - 64,) * 2)
 
 
 def test_layers_inside_are_reached_by_their_path():
@@ -234,11 +251,11 @@ class Attention(layers.Layer):
         return ops.reshape(self.attend(tokens, tokens), (-1, *x.shape[1:]))
 
 
-class Mirror(layers.Layer):
-    """Has no rule: row i sees only row n - 1 - i."""
+class Difference(layers.Layer):
+    """Has no rule: row i sees rows i and i + 1."""
 
     def call(self, x):
-        return ops.flip(x, axis=1)
+        return ops.diff(x, axis=1)
 
 
 def test_custom_layers_are_read_down_to_their_operations():
@@ -252,10 +269,12 @@ def test_custom_layers_are_read_down_to_their_operations():
 
 
 def test_what_has_no_rule_is_probed_and_said():
-    field = receptive_field(model_of(conv(3), Mirror(name="mirror"), conv(3)))
-    assert field.interval(10, 10) == ((27, 31), (8, 12))
-    assert field.probed == ("mirror/flip",) or len(field.probed) == 1
-    assert "probed: mirror/" in repr(field)
+    field = receptive_field(model_of(conv(3), Difference(name="difference"), conv(3)))
+    assert field.interval(10, 10) == ((8, 13), (8, 12))
+    assert (field.size, field.stride, field.offset) == ((6, 5), (1, 1), (0.5, 0))
+    assert len(field.probed) == 1
+    assert "probed: difference/" in repr(field)
+    assert not field.at_most
     resized = receptive_field(model_of(layers.Resizing(20, 20, name="resizing")))
     assert (resized.probed, resized.size) == (("resizing",), (2, 2))
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from dlt.data import photos
 from dlt.measure import translation_error
@@ -73,3 +73,51 @@ def test_bad_arguments():
         translation_error(layers.ReLU(), photo()[0])
     with pytest.raises(ValueError, match="Nothing is left to compare"):
         translation_error(layers.ReLU(), photo(), margin=60)
+
+
+@pytest.mark.parametrize(
+    ("layer", "stride"),
+    [
+        (layers.Conv2D(4, 25), 1),
+        (layers.Cropping2D(12), 1),
+        (layers.UpSampling2D(2), 0.5),
+        (layers.Conv2D(4, (2, 1), (2, 1)), (2, 1)),
+        (layers.AveragePooling2D(5, 4), 4),
+    ],
+)
+def test_the_stride_is_exact(layer, stride):
+    result = translation_error(layer, photo()[:, :64, :64], shifts=(4, 8))
+    assert result.stride == stride
+    assert result.error < 1e-5
+
+
+def test_the_stride_of_what_sums_over_the_image():
+    """Where every output sees everything, the stride is that of what has a place; a function is no obstacle."""
+    patches = layers.Conv2D(4, 4, 4)
+
+    def gated(x):
+        y = patches(x)
+        return y * ops.sigmoid(ops.mean(y, axis=(1, 2), keepdims=True))
+
+    result = translation_error(gated, photo()[:, :64, :64], shifts=(4, 6))
+    assert result.stride == 4
+    assert result.errors[0] < result.errors[1]
+
+
+class Native(layers.Layer):
+    """Cannot be read, but grows with the image."""
+
+    def call(self, x):
+        return x[:, ::2, ::2] if not isinstance(x, keras.KerasTensor) else x.anything
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((x.shape[0], -(-x.shape[1] // 2), -(-x.shape[2] // 2), x.shape[3]))
+
+
+def test_a_stride_is_told_by_growth_or_by_the_caller():
+    assert translation_error(Native(), photo(), shifts=(2, 4)).stride == 2
+    same = translation_error(lambda x: layers.Resizing(16, 16)(x), photo()[:, :40, :40], shifts=(8,), stride=2)
+    assert same.stride == 2
+    with pytest.raises(ValueError, match="How far the output should move cannot be told") as caught:
+        translation_error(lambda x: layers.Flatten()(x)[:, None, None], photo(), shifts=(8,))
+    assert "Pass `stride`" in str(caught.value)
