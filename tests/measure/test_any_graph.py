@@ -33,12 +33,14 @@ def conv(kernel=3, strides=1, **kwargs):
 def float64():
     """Compute in 64 bits, so that an influence of 1e-11 shows."""
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     if keras.backend.backend() == "jax":
         import jax
 
         jax.config.update("jax_enable_x64", True)
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
     if keras.backend.backend() == "jax":
         jax.config.update("jax_enable_x64", False)
 
