@@ -19,7 +19,8 @@ class RandomBatches(keras.utils.PyDataset):
         super().__init__(**kwargs)
         self.steps, self.seed = check_positive_int("steps", steps), check_index("seed", seed)
         self.epoch = check_index("epoch", epoch)
-        self.untouched, self.began, self.furthest = True, False, None
+        self.untouched, self.began = True, False
+        self.furthest: int | None = None
 
     def __len__(self) -> int:
         return self.steps

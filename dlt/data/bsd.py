@@ -1,4 +1,4 @@
-import os
+import pathlib
 
 import numpy as np
 from PIL import Image
@@ -40,7 +40,7 @@ LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 
 
 def bsd(
-    directory: str | os.PathLike | None = None, source: str = "bias_free_denoising", color: bool = False
+    directory: str | pathlib.Path | None = None, source: str = "bias_free_denoising", color: bool = False
 ) -> dict[str, list[np.ndarray]]:
     """Return the photographs on which denoisers are trained and compared, of the Berkeley segmentation data set.
 

@@ -1,4 +1,4 @@
-import os
+import pathlib
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 Split = tuple[np.ndarray, np.ndarray]
 
 
-def cifar10(directory: str | os.PathLike | None = None) -> tuple[Split, Split]:
+def cifar10(directory: str | pathlib.Path | None = None) -> tuple[Split, Split]:
     """Return CIFAR-10: 60,000 colour images, 32 x 32 pixels, of ten kinds of things.
 
     Reference: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".

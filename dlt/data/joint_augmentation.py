@@ -99,7 +99,7 @@ class JointAugmentation:
     def places(self, shape: Sequence[int], generator: keras.random.SeedGenerator) -> np.ndarray:
         """Return where each new pixel comes from: row and column, of shape (batch, height, width, 2)."""
         batch, height, width = shape
-        places = np.stack(np.mgrid[:height, :width], axis=-1).astype("float32")
+        places = np.stack(list(np.mgrid[:height, :width]), axis=-1).astype("float32")
         places = applied(self.geometry, np.repeat(places[None], batch, axis=0), generator)
         shifts = keras.random.normal((batch, COARSE, COARSE, 2), stddev=self.elastic, seed=generator, dtype="float32")
         shifts = ops.image.resize(shifts, ops.shape(places)[1:3], interpolation="bicubic", data_format="channels_last")

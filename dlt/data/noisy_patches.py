@@ -66,7 +66,7 @@ class NoisyPatches(RandomBatches):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = self.random(index)
         clean = np.stack([self.patch(rng) for _ in range(self.batch_size)])
-        sigma = rng.uniform(*self.sigma, size=(self.batch_size, 1, 1, 1)) / 255
+        sigma = rng.uniform(self.sigma[0], self.sigma[1], size=(self.batch_size, 1, 1, 1)) / 255
         return clean + (sigma * rng.standard_normal(clean.shape)).astype("float32"), clean
 
     def patch(self, rng: np.random.Generator) -> np.ndarray:
@@ -74,5 +74,5 @@ class NoisyPatches(RandomBatches):
         i = rng.integers(len(self.images))
         row, column = (rng.integers(side - self.size + 1) for side in self.images[i].shape[:2])
         window = self.images[i][row : row + self.size, column : column + self.size]
-        patch = np.rot90(window.astype("float32") / self.whites[i], rng.integers(4))
+        patch = np.rot90(window.astype("float32") / self.whites[i], int(rng.integers(4)))
         return patch[:, ::-1] if rng.integers(2) else patch

@@ -1,6 +1,5 @@
 import io
 import json
-import os
 import pathlib
 import zipfile
 from typing import NamedTuple
@@ -28,7 +27,7 @@ class LabelledImages(NamedTuple):
     labels: list[np.ndarray]
 
 
-def nuclei(directory: str | os.PathLike | None = None, seed: int = 0) -> dict[str, LabelledImages]:
+def nuclei(directory: str | pathlib.Path | None = None, seed: int = 0) -> dict[str, LabelledImages]:
     """Return microscopy images of cell nuclei, every nucleus outlined by hand: stage 1 of the Data Science Bowl 2018.
 
     They come from many laboratories: most are fluorescence, bright on dark and grey, some are stained tissue, dark on

@@ -42,6 +42,6 @@ def photos(*names: str) -> dict[str, np.ndarray]:
     >>> {name: photo.shape for name, photo in photos("astronaut", "camera").items()}
     {'astronaut': (512, 512, 3), 'camera': (512, 512, 1)}
     """
-    names = [check_choice("photo", name, PHOTOS) for name in names] or list(PHOTOS)
-    loaded = {name: getattr(skimage.data, name)() for name in names}
+    chosen = [check_choice("photo", name, PHOTOS) for name in names] or list(PHOTOS)
+    loaded = {name: getattr(skimage.data, name)() for name in chosen}
     return {name: photo if photo.ndim == 3 else photo[..., None] for name, photo in loaded.items()}

@@ -45,12 +45,13 @@ def tiles(model: keras.Model, image: Any, tile: int = 256, overlap: int = 64, mu
     check_image("dlt.predict.tiles", image.shape)
     height, width = image.shape[:2]
     whole = mirrored(image[None], multiple)
-    total, weights = 0.0, np.zeros((1, *whole.shape[1:3], 1), "float32")
+    total: np.ndarray | None = None
+    weights = np.zeros((1, *whole.shape[1:3], 1), "float32")
     for rows, row_weights in spans(whole.shape[1], tile, overlap):
         for columns, column_weights in spans(whole.shape[2], tile, overlap):
             weight = (row_weights[:, None] * column_weights)[None, ..., None]
             answer = answer_of(model, whole[:, rows, columns])
-            if np.ndim(total) == 0:
+            if total is None:
                 total = np.zeros((*weights.shape[:3], answer.shape[-1]), "float32")
             total[:, rows, columns] += weight * answer
             weights[:, rows, columns] += weight
