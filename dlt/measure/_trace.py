@@ -1,58 +1,29 @@
-"""Which layer was called on which shapes: one symbolic run of a model, in which nothing is computed."""
+"""What is inside a model, and how to hear it: its parts by path, their calls, a symbolic run of it."""
 
 import contextlib
-import dataclasses
 import functools
+from collections.abc import Callable, Iterator
 
 import keras
 
 from dlt._check import fail
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """One call of one layer: the layer, its path in the model, the shapes it got and gave (None is the batch)."""
-
-    layer: keras.Layer
-    path: str
-    input_shape: tuple
-    output_shape: tuple
-
-
 class Run(keras.Layer):
     """Calls a model inside a layer, so that Keras traces it with shapes only, down to the innermost layer.
 
-    `begin` is called first. On PyTorch a trace without data can fail half-way, and Keras then begins it anew.
+    `begin` is a context that is entered first, with the inputs. On PyTorch a trace without data can fail half-way,
+    and Keras then begins it anew.
     """
 
-    def __init__(self, model, begin):
+    def __init__(self, model: keras.Layer, begin: Callable):
         super().__init__(name="trace")
         self._begin = begin
         self._run = lambda inputs: model(inputs)  # behind a function, the model is not tracked as a sublayer
 
     def call(self, inputs):
-        self._begin()
-        return self._run(inputs)
-
-
-def calls(model, input_shape=None):
-    """Return a `Call` for every call of every layer inside `model`, in order, on one input.
-
-    Args:
-        model: A built Keras model or layer. Subclassed and nested ones are followed inside; a layer without layers
-            inside stands for itself.
-        input_shape: Shape of one input without the batch; None takes the model's own.
-
-    Raises:
-        ValueError: If the model does not fix the shape of its input and none is given.
-    """
-    inputs = symbolic_inputs(model, input_shape)
-    record = []
-    with contextlib.ExitStack() as stack:
-        for path, layer in list(sublayers(model)) or [(model.name, model)]:
-            stack.enter_context(listening(layer, functools.partial(note, record, layer, path)))
-        Run(model, begin=record.clear)(inputs)
-    return record
+        with self._begin(inputs):
+            return self._run(inputs)
 
 
 def symbolic_inputs(model, input_shape):
@@ -82,37 +53,66 @@ def sublayers(layer, prefix="", seen=None):
             yield from sublayers(child, f"{prefix}{child.name}/", seen)
 
 
-def note(record, layer, path, args, kwargs, outputs):
-    """Add the `Call` of a layer to the record."""
-    record.append(Call(layer, path, shape_of(args[0] if args else None), shape_of(outputs)))
+def parts(part: keras.Operation, path: str = "", prefix: str = "", seen: set | None = None) -> Iterator[tuple]:
+    """Yield (path, part) for a model and all layers and operations inside, outer ones first, each once.
+
+    Of several with the same path, all but the first have a number: "conv", "conv (2)".
+    """
+    seen = set() if seen is None else seen
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    yield path or part.name, part
+    for name, child in named(children(part)):
+        yield from parts(child, prefix + name, f"{prefix}{name}/", seen)
+
+
+def children(part: keras.Operation) -> list:
+    """Return the layers directly inside a layer, and the operations of its graph if it is functional."""
+    if not isinstance(part, keras.Layer):
+        return []
+    inside = {id(child): child for child in getattr(part, "operations", [])}
+    inside |= {id(child): child for child in part._flatten_layers(include_self=False, recursive=False)}
+    return [child for child in inside.values() if not isinstance(child, keras.layers.InputLayer)]
+
+
+def named(layers: list) -> list:
+    """Return (name, layer) of layers side by side; all but the first of one name have a number."""
+    names = [layer.name for layer in layers]
+    times = [names[:index].count(name) for index, name in enumerate(names)] if len(set(names)) < len(names) else None
+    if times is None:
+        return list(zip(names, layers, strict=True))
+    return [(f"{name} ({n + 1})" if n else name, x) for name, n, x in zip(names, times, layers, strict=True)]
 
 
 @contextlib.contextmanager
 def listening(layer, hear):
     """While open, every call of the layer goes on to `hear(args, kwargs, outputs)`."""
-    with calling(layer, layer.call) as original:
+    _, original = own_call(layer)
 
-        @functools.wraps(original)
-        def call(*args, **kwargs):
-            outputs = original(*args, **kwargs)
-            hear(args, kwargs, outputs)
-            return outputs
+    @functools.wraps(original)
+    def call(*args, **kwargs):
+        outputs = original(*args, **kwargs)
+        hear(args, kwargs, outputs)
+        return outputs
 
-        vars(layer)["call"] = call
+    with calling(layer, call):
         yield
 
 
 @contextlib.contextmanager
-def calling(layer, function):
+def calling(layer, function, name=None):
     """While open, the layer computes `function` in place of its own `call`, which an instance attribute shadows."""
-    original = layer.call
-    vars(layer)["call"] = function
+    name = name or own_call(layer)[0]
+    original = getattr(layer, name)
+    vars(layer)[name] = function
     try:
         yield original
     finally:
-        del vars(layer)["call"]
+        del vars(layer)[name]
 
 
-def shape_of(tensors):
-    """Return the shape of a tensor as a tuple, of a list of tensors as a tuple of shapes."""
-    return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), tensors)
+def own_call(layer: keras.Operation) -> tuple[str, Callable]:
+    """Return what a layer computes with, and its name: a quantized one has a `quantized_call`."""
+    name = "call" if getattr(layer, "quantization_mode", None) is None else "quantized_call"
+    return name, getattr(layer, name)

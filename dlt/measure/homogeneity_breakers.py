@@ -1,24 +1,49 @@
-import contextlib
 import dataclasses
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from dlt._check import fail
 from dlt._precision import full_float32
 from dlt.measure._table import Table
-from dlt.measure._trace import calling, listening, symbolic_inputs
+from dlt.measure._trace import children, symbolic_inputs
+from dlt.measure._visits import (
+    ADDED,
+    OtherPath,
+    Visit,
+    differ,
+    in_float32,
+    is_float,
+    probe,
+    randomised_zeros,
+    reference,
+    visit,
+)
 from dlt.measure.homogeneity import SCALES, TOLERANCE, Homogeneity, check_scales, compare
 
 HOMOGENEOUS = ("linear", "relu", "leaky_relu")
-ADDED = ("bias", "beta", "moving_mean", "mean")  # weights with these names are added or subtracted
 FORGETFUL = (  # divide by a size measured on the very input
     layers.GroupNormalization,
     layers.LayerNormalization,
     layers.RMSNormalization,
     layers.UnitNormalization,
 )
+KNOWN = (  # what they do is known from their weights and their activation, and is the same all over a map
+    layers.Activation,
+    layers.BatchNormalization,
+    layers.Conv1D,
+    layers.Conv2D,
+    layers.Conv3D,
+    layers.Dense,
+    layers.DepthwiseConv2D,
+    layers.LayerNormalization,
+    layers.SeparableConv2D,
+)
+ROUNDING = {"float16": 4e-3, "bfloat16": 3e-2}  # four units in the last place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,27 +90,21 @@ class Breakers(Table, tuple):
         return bars(drawn, xlabel="largest equivariance error alone", form="{:.1e}", log=True)
 
 
-@dataclasses.dataclass
-class Visit:
-    """A part of a model with the arguments of its first call and the outputs of all calls of its children."""
-
-    path: str
-    part: object  # a layer, or an operation of a functional graph
-    children: list
-    args: tuple = None
-    kwargs: dict = None
-
-
 @full_float32()
-def homogeneity_breakers(model, x=None, scales=SCALES):
+def homogeneity_breakers(model: keras.Layer, x: Any = None, scales: Iterable[float] = SCALES) -> Breakers:
     """Find the parts of a model that break `f(a x) = a f(x)`, and say why.
 
-    Three steps. The model runs once on `x`, and every layer inside, down to the innermost, keeps the arguments it got.
-    Then each is *read* (does it own an additive weight? which activation? does it normalize by its own input?) and
-    *probed alone*: called again on its arguments times each scale. A layer that contains others is probed with its
+    Three steps. The model runs once on `x`, and every layer inside, down to the innermost, keeps what it was given and
+    gave. Then each is *read* (does it own an additive weight? which activation? does it normalize by its own input?)
+    and *probed alone*: called again on its arguments times each scale. A layer that contains others is probed with its
     children replaced by perfect ones, which return a times what they returned before; so only its own arithmetic is
-    tested, and a layer nobody has read is judged by what it does. Weights that are exactly zero are random while
-    probed and restored afterwards: a bias is a bias before training has moved it.
+    tested, what it does before a child as well as after, and a layer nobody has read is judged by what it does. What
+    does not depend on the model's input, as an array among the arguments, is not scaled; a second run, on another
+    input, tells. Layers of Keras whose arithmetic is known are probed on a part of their maps, or not at all.
+
+    Weights that are exactly zero are random while the model is probed and restored afterwards: a bias is a bias before
+    training has moved it. Layers of half precision compute in float32, so that rounding is not taken for arithmetic.
+    Layers inside a compiled loop, as a cell on JAX, are not seen one by one; the layer around them is probed as one.
 
     Args:
         model: A built Keras model or layer.
@@ -96,7 +115,8 @@ def homogeneity_breakers(model, x=None, scales=SCALES):
         A `Breakers`, a tuple of `Breaker` that prints as a table.
 
     Raises:
-        ValueError: If the model does not fix its number of channels and `x` is None.
+        ValueError: If the model does not fix its number of channels and `x` is None, or takes whole numbers, which have
+            no scale.
 
     >>> model = keras.Sequential([
     ...     keras.Input((8, 8, 3)),
@@ -108,12 +128,33 @@ def homogeneity_breakers(model, x=None, scales=SCALES):
     [('biased', 'additive weight: bias'), ('curved', 'activation: gelu')]
     """
     scales = check_scales(scales)
-    visits = visit(model, draw(model) if x is None else x)
-    found = (judge(each, scales) for each in visits if each.args is not None)
+    check_floats(model)
+    x = draw(model) if x is None else keras.tree.map_structure(as_float32, x)
+    rng = np.random.default_rng(1)
+    other = keras.tree.map_structure(lambda array: array * rng.normal(size=array.shape).astype("float32"), x)
+    with in_float32(model), randomised_zeros(model):
+        found = [judge(each, scales) for each in visit(model, x, other)]
     return Breakers(breaker for breaker in found if breaker)
 
 
-def draw(model):
+def as_float32(array: Any) -> np.ndarray:
+    """Return an array or tensor as a NumPy array of float32."""
+    return ops.convert_to_numpy(array).astype("float32")
+
+
+def check_floats(model: keras.Layer) -> None:
+    """Raise if an input of the model is of whole numbers."""
+    dtypes = [tensor.dtype for tensor in keras.tree.flatten(getattr(model, "inputs", None) or [])]
+    if not all(keras.backend.is_float_dtype(dtype) for dtype in dtypes):
+        fail(
+            f"{model.name} takes whole numbers, which have no scale.",
+            "inputs of floating-point numbers",
+            f"inputs of {', '.join(dtypes)}",
+            "Pass the part of the model that comes after the embedding.",
+        )
+
+
+def draw(model: keras.Layer) -> Any:
     """Return one random input (or a nest of them) that the model takes."""
     shapes = [
         tensor.shape for tensor in keras.tree.flatten(getattr(model, "inputs", None) or symbolic_inputs(model, None))
@@ -124,124 +165,120 @@ def draw(model):
     return keras.tree.pack_sequence_as(structure, drawn)
 
 
-def visit(model, x):
-    """Run the model once and return a `Visit` per part, innermost parts after the ones they belong to."""
-    visits = list(parts(model, model.name))
-    with contextlib.ExitStack() as stack:
-        for each in visits:
-            stack.enter_context(listening(each.part, lambda args, kwargs, _, each=each: remember(each, args, kwargs)))
-        model(x, training=False)
-    return visits
-
-
-def parts(part, path, prefix="", seen=None):
-    """Yield a `Visit` for a layer or operation and for all that are inside, each object once."""
-    seen = set() if seen is None else seen
-    if id(part) in seen:
-        return
-    seen.add(id(part))
-    children = children_of(part)
-    yield Visit(path, part, children)
-    for child in children:
-        yield from parts(child, f"{prefix}{child.name}", f"{prefix}{child.name}/", seen)
-
-
-def children_of(part):
-    """Return the layers directly inside a layer, and the operations of its graph if it is functional."""
-    if not isinstance(part, keras.Layer):
-        return []
-    inside = {id(child): child for child in getattr(part, "operations", [])}
-    inside |= {id(child): child for child in part._flatten_layers(include_self=False, recursive=False)}
-    return [child for child in inside.values() if not isinstance(child, layers.InputLayer)]
-
-
-def remember(each, args, kwargs):
-    """Keep the arguments of the first call."""
-    if each.args is None:
-        each.args, each.kwargs = args, {key: value for key, value in kwargs.items() if key != "training"}
-
-
-def judge(each, scales):
+def judge(each: Visit, scales: tuple) -> Breaker | None:
     """Return the `Breaker` that a part is, or None if it keeps the scale."""
-    with randomised_zeros(each.part):
-        reference, replies = probe(each, 1.0)
-        result = verdict(reference, [probe(each, a, replies)[0] for a in scales], scales)
-    keeps = result.equivariance_error <= TOLERANCE
-    reason = read(each.part, activates=not (keeps and each.children))  # a child may well apply the activation
-    if keeps and not reason:
+    if is_wiring(each.part) or not any(keras.tree.flatten(each.depends)):
         return None
+    known = is_known(each.part)
+    reason = ", ".join(read(each.part))
+    if known and not reason:
+        return None
+    result = verdict(each, scales, crop=known)
+    if result.equivariance_error <= tolerance(each):
+        certain = is_of_keras(each.part) and not each.children  # a child may well apply the activation
+        reason = ", ".join(read(each.part, by_keras=True)) if certain else ""
+        if not reason:
+            return None
     reason = reason or explain(result)
     return Breaker(each.path, type(each.part).__name__, reason, result.degree, result.equivariance_error)
 
 
-def verdict(reference, scaled, scales):
-    """Return the `Homogeneity` of a part, also where it gives only zeros, or more than a float can hold."""
-    silent = not any(y.any() for y in reference)
-    finite = all(np.isfinite(y).all() for outputs in [reference, *scaled] for y in outputs)
-    if finite and not silent:
-        return compare(reference, scaled, scales)
-    error = 0.0 if finite and not any(y.any() for outputs in scaled for y in outputs) else math.inf
+def is_known(part: keras.Operation) -> bool:
+    """Return whether weights and activation tell what a part does, and whether it does the same all over a map."""
+    activation = getattr(part, "activation", None)
+    usual = activation is None or is_activation_of_keras(activation)
+    return type(part) in KNOWN and usual and getattr(part, "quantization_mode", None) is None
+
+
+def is_activation_of_keras(activation: Any) -> bool:
+    """Return whether a function is one of `keras.activations`, not one of the same name."""
+    return getattr(keras.activations, getattr(activation, "__name__", ""), None) is activation
+
+
+def is_wiring(part: keras.Operation) -> bool:
+    """Return whether a part only hands tensors from one part inside to the next, as a functional model does."""
+    return isinstance(part, keras.Model) and type(part).call.__qualname__ in ("Functional.call", "Sequential.call")
+
+
+def is_of_keras(part: keras.Operation) -> bool:
+    """Return whether a part is one of Keras's own, so that its attributes mean what they say."""
+    return type(part).__module__.startswith("keras.")
+
+
+def tolerance(each: Visit) -> float:
+    """Return the largest error that rounding explains: more in a part that answers in half precision."""
+    dtypes = {keras.backend.standardize_dtype(y.dtype) for y in keras.tree.flatten(each.reply) if is_float(y)}
+    return max([TOLERANCE, *(ROUNDING.get(dtype, 0.0) for dtype in dtypes)])
+
+
+def verdict(each: Visit, scales: tuple, crop: bool = False) -> Homogeneity:
+    """Return the `Homogeneity` of a part alone: of its outputs, or of what it gives a child, whichever is worst."""
+    if crop:
+        small = cropped(each)
+        result = of_outputs(probe(small, 1.0)[0], [probe(small, a)[0] for a in scales], scales)
+        if math.isfinite(result.degree):
+            return result
+    try:
+        probes = zip(*[probe(each, a) for a in scales], strict=True)
+    except OtherPath:
+        return Homogeneity(scales, (math.inf,), (math.inf,), math.nan)
+    results = (of_outputs(before, after, scales) for before, after in zip(reference(each), probes, strict=True))
+    return max(results, key=lambda result: result.equivariance_error)
+
+
+def of_outputs(before: list, after: Iterable, scales: tuple) -> Homogeneity:
+    """Return the `Homogeneity` of outputs, of which floating-point numbers must scale and all others stay.
+
+    Zeros that stay zeros keep the scale; numbers that a float cannot hold do not.
+    """
+    after, floats = list(after), [index for index, y in enumerate(before) if is_float(y)]
+    chosen = [as_arrays(outputs, floats) for outputs in [before, *after]]
+    others = [index for index, y in enumerate(before) if hasattr(y, "shape") and index not in floats]
+    moved = any(differ(before[index], outputs[index]) for outputs in after for index in others)
+    finite = all(np.isfinite(y).all() for outputs in chosen for y in outputs)
+    loud = [index for index, y in enumerate(chosen[0]) if y.any()]
+    raised = any(y.any() for outputs in chosen for index, y in enumerate(outputs) if index not in loud)
+    if finite and not raised and not moved and loud:
+        first, *rest = [[outputs[index] for index in loud] for outputs in chosen]
+        return compare(first, rest, scales)
+    error = math.inf if moved or raised or not finite else 0.0
     return Homogeneity(scales, (error,), (error,), math.nan)
 
 
-def probe(each, scale, replies=None):
-    """Call a part alone on its arguments times `scale`; return its outputs and what its children replied.
+def as_arrays(outputs: list, which: list) -> list:
+    """Return some of the outputs as arrays of float64."""
+    return [ops.convert_to_numpy(ops.cast(outputs[index], "float32")).astype("float64") for index in which]
 
-    With `replies`, the children do not compute: they return `scale` times what they replied before.
+
+def cropped(each: Visit) -> Visit:
+    """Return a visit on the middle of its maps: a convolution, a dense layer or a norm does the same everywhere."""
+    window = getattr(each.part, "kernel_size", ()), getattr(each.part, "dilation_rate", ())
+    side = 4 + max((size * rate for size, rate in zip(*map(np.atleast_1d, window), strict=False)), default=0)
+
+    def crop(x):
+        if not is_float(x) or len(x.shape) != 4 or getattr(each.part, "data_format", "") == "channels_first":
+            return x
+        rows, columns = (slice((n - min(n, side)) // 2, (n + min(n, side)) // 2) for n in x.shape[1:3])
+        return x[:, rows, columns]
+
+    return dataclasses.replace(each, given=keras.tree.map_structure(crop, each.given))
+
+
+def read(part: keras.Operation, by_keras: bool = False) -> list[str]:
+    """Return why a part breaks degree 1 as far as its class and weights tell.
+
+    With `by_keras`, an activation counts only if it is one of Keras's; of one's own, the name says little.
     """
-    heard, given = [], iter(replies or ())
-    args, kwargs = scaled((each.args, each.kwargs), scale)
-    training = {"training": False} if isinstance(each.part, keras.Layer) else {}
-    with contextlib.ExitStack() as stack:
-        for child in each.children:
-            if replies is None:
-                stack.enter_context(listening(child, lambda _args, _kwargs, outputs: heard.append(outputs)))
-            else:
-                stack.enter_context(calling(child, lambda *_args, **_kwargs: scaled(next(given), scale)))
-        outputs = each.part(*args, **kwargs, **training)
-    arrays = [ops.convert_to_numpy(ops.cast(y, "float32")).astype("float64") for y in keras.tree.flatten(outputs)]
-    return arrays, heard
-
-
-def scaled(nest, scale):
-    """Return the nest with every floating-point tensor in it multiplied by `scale`."""
-
-    def one(value):
-        is_float = ops.is_tensor(value) or isinstance(value, np.ndarray)
-        is_float = is_float and keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype))
-        return ops.multiply(value, ops.cast(scale, value.dtype)) if is_float else value
-
-    return keras.tree.map_structure(one, nest)
-
-
-@contextlib.contextmanager
-def randomised_zeros(part):
-    """While open, the weights of a layer that are zero everywhere hold random numbers."""
-    rng = np.random.default_rng(0)
-    zeros = [w for w in getattr(part, "weights", []) if "float" in w.dtype and not np.any(ops.convert_to_numpy(w))]
-    for weight in zeros:
-        weight.assign(rng.normal(size=weight.shape).astype("float32"))
-    try:
-        yield
-    finally:
-        for weight in zeros:
-            weight.assign(np.zeros(weight.shape, "float32"))
-
-
-def read(part, activates=True):
-    """Return why a part breaks degree 1 as far as its class and weights tell, "" if they do not.
-
-    With `activates` False it is known not to apply the activation that it names.
-    """
-    inside = {id(weight) for child in children_of(part) for weight in getattr(child, "weights", [])}
+    inside = {id(weight) for child in children(part) for weight in getattr(child, "weights", [])}
     own = [weight for weight in getattr(part, "weights", []) if id(weight) not in inside]
     reasons = [f"additive weight: {weight.name}" for weight in own if weight.name in ADDED]
-    activation = getattr(getattr(part, "activation", None), "__name__", None)
-    if activates and activation and activation not in HOMOGENEOUS:
-        reasons.append(f"activation: {activation}")
+    activation = getattr(part, "activation", None)
+    name, usual = getattr(activation, "__name__", ""), is_activation_of_keras(activation)
+    if name and not (usual and name in HOMOGENEOUS) and (usual or not by_keras):
+        reasons.append(f"activation: {name}")
     if isinstance(part, FORGETFUL):
         reasons.append("forgets the scale: divides by the size of its input")
-    return ", ".join(reasons)
+    return reasons
 
 
 def explain(result):

@@ -1,23 +1,22 @@
+import contextlib
 import dataclasses
-import math
 
+import keras
 from keras import layers
 
+from dlt.measure._counter import Counter
 from dlt.measure._table import Table, largest
-from dlt.measure._trace import calls
+from dlt.measure._trace import Run, calling, own_call, parts, symbolic_inputs
 
-DENSE = (
-    layers.Dense,
-    layers.Conv1D,
-    layers.Conv2D,
-    layers.Conv3D,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
+ELEMENTWISE = (  # they own arrays, but multiply no matrices
+    layers.BatchNormalization,
+    layers.Embedding,
+    layers.GroupNormalization,
+    layers.LayerNormalization,
+    layers.PReLU,
+    layers.RMSNormalization,
 )
-TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
-ELEMENTWISE = (layers.Embedding, layers.PReLU)  # they own arrays, but multiply no matrices
-ATTENTION = (layers.Attention, layers.MultiHeadAttention, layers.GroupQueryAttention)  # products without weights
+REHEARSAL = "_maybe_config_dropout_masks"  # runs stacked cells for one step, only to see the shapes
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -62,13 +61,19 @@ class Macs(Table):
         return bars(millions, xlabel="million multiply-adds", form="{:,.3f}")
 
 
-def macs(model, input_shape=None):
+def macs(model: keras.Layer, input_shape: tuple | None = None) -> Macs:
     """Count the multiply-adds of a Keras model by tracing shapes; nothing is computed.
 
-    Counted are convolutions of all kinds (depthwise, grouped, transposed, separable) and dense layers, wherever they
-    stand: in composite layers, nested and subclassed models, called once or often. As in the literature, additions of
-    biases, normalizations, activations and pooling are left out. A layer that owns a matrix or kernel but is of none
-    of these kinds is listed in `uncounted` rather than passed over.
+    Counted are the products of `keras.ops` (`matmul`, `@`, `dot`, `tensordot`, `einsum`, convolutions of all kinds,
+    attention), wherever they stand: in layers of Keras and of one's own, quantized ones too, in nested and subclassed
+    models, called once or often. The body of a loop counts times its steps (`RNN`, `fori_loop`, `scan`, `map`); of
+    branches (`cond`, `switch`), the most expensive counts. As in the literature, additions of biases, normalizations,
+    activations, pooling and products element by element are left out.
+
+    What cannot be counted is listed in `uncounted` rather than passed over: products in a `while_loop`, whose steps
+    depend on data, an `einsum` of three factors or more, decompositions and Fourier transforms, and a layer that owns a
+    matrix and never multiplies by way of `keras.ops`. Not seen is a product of two maps that goes past `keras.ops`,
+    straight to TensorFlow, JAX or PyTorch.
 
     Args:
         model: A built Keras model or layer.
@@ -80,45 +85,29 @@ def macs(model, input_shape=None):
     Raises:
         ValueError: If the shape of the input is not known.
 
-    >>> import keras
-    >>> model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, padding="same", name="conv")])
+    >>> model = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(8, 3, padding="same", name="conv")])
     >>> macs(model).total == 32 * 32 * 8 * (3 * 3 * 3)
     True
+    >>> macs(keras.Sequential([keras.Input((10, 4)), layers.SimpleRNN(6)])).total == 10 * (4 * 6 + 6 * 6)
+    True
     """
-    per_layer, uncounted = {}, {}
-    for call in calls(model, input_shape):
-        count = multiply_adds(call.layer, call.input_shape, call.output_shape)
-        if count is None:
-            uncounted[call.path] = None
-        elif count:
-            per_layer[call.path] = per_layer.get(call.path, 0) + count
-    return Macs(sum(per_layer.values()), per_layer, tuple(uncounted))
+    inputs, counter, inside = symbolic_inputs(model, input_shape), Counter(), dict(parts(model))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(counter.listening())
+        for path, part in inside.items():
+            stack.enter_context(calling(part, counter.under(path, own_call(part)[1])))
+            if isinstance(part, layers.RNN):
+                stack.enter_context(calling(part, counter.unheard(getattr(part, REHEARSAL)), REHEARSAL))
+        Run(model, begin=counter.operators)(inputs)
+    silent = (path for path in counter.ran if path not in counter.heard and owns_matrix(inside[path]))
+    uncounted = tuple(counter.uncounted | dict.fromkeys(silent))
+    return Macs(sum(counter.counts.values()), counter.counts, uncounted)
 
 
-def multiply_adds(layer, input_shape, output_shape):
-    """Return the multiply-adds of one call, without those of the layers inside; None if they are not known."""
-    if isinstance(layer, DENSE):  # every output sums over one output channel's share of the kernel
-        return math.prod(output_shape) * size(layer.kernel) // channels(layer, output_shape)
-    if isinstance(layer, TRANSPOSED):  # every input is spread over one input channel's share of the kernel
-        return math.prod(input_shape) * size(layer.kernel) // channels(layer, input_shape)
-    if isinstance(layer, SEPARABLE):
-        positions = math.prod(output_shape) // channels(layer, output_shape)
-        return positions * (size(layer.depthwise_kernel) + size(layer.pointwise_kernel))
-    if isinstance(layer, layers.EinsumDense):
-        _, kernel, output = layer.equation.replace("...", "").replace("->", ",").split(",")
-        summed = (side for label, side in zip(kernel, layer.kernel.shape, strict=True) if label not in output)
-        return math.prod(output_shape) * math.prod(summed)
-    inner = {id(weight) for child in layer._flatten_layers(include_self=False) for weight in child.weights}
-    own = (weight for weight in layer.weights if id(weight) not in inner)
-    matrices = any(len(weight.shape) > 1 for weight in own) and not isinstance(layer, ELEMENTWISE)
-    return None if matrices or isinstance(layer, ATTENTION) else 0
-
-
-def size(weight):
-    """Return how many numbers a weight holds."""
-    return math.prod(weight.shape)
-
-
-def channels(layer, shape):
-    """Return the number of channels in a shape that the layer gets or gives."""
-    return shape[1] if getattr(layer, "data_format", "") == "channels_first" else shape[-1]
+def owns_matrix(part: keras.Operation) -> bool:
+    """Return whether a layer owns, without the layers inside, a weight that one would multiply maps with."""
+    if not isinstance(part, keras.Layer) or isinstance(part, ELEMENTWISE):
+        return False
+    inner = {id(weight) for child in part._flatten_layers(include_self=False) for weight in child.weights}
+    own = (weight.shape for weight in part.weights if id(weight) not in inner)
+    return any(sum(side > 1 for side in shape) > 1 for shape in own)

@@ -149,6 +149,106 @@ def test_inside_nested_models_and_unknown_layers():
     assert second.kind == "Exp"
 
 
+class Gelu(keras.Model):
+    """Two good layers, and between them one that is none."""
+
+    def __init__(self):
+        super().__init__(name="between")
+        self.first, self.second = layers.Dense(8, use_bias=False), layers.Dense(3, use_bias=False)
+
+    def call(self, x):
+        return self.second(ops.gelu(self.first(x)))
+
+
+def test_arithmetic_before_a_child_is_seen():
+    x = batch((2, 12))
+    model = Gelu()
+    assert homogeneity(model, x).verdict == "neither"
+    assert [found.path for found in homogeneity_breakers(model, x)] == ["between"]
+    tokens = keras.Input((6, 4))
+    attention = layers.MultiHeadAttention(2, 3, use_bias=False, name="attention")
+    (found,) = homogeneity_breakers(keras.Model(tokens, attention(tokens, tokens)))
+    assert found.path.startswith("attention")
+
+
+@pytest.mark.parametrize(
+    ("function", "keeps"),
+    [
+        (lambda x, c: x - c, False),
+        (ops.maximum, False),
+        (ops.multiply, True),
+        (ops.divide, True),
+        (lambda x, c: ops.where(x > 0, x, x * c), True),
+        (lambda x, c: ops.where(x > c, x, 0.1 * x), False),
+    ],
+)
+def test_constants_among_the_arguments_do_not_scale(function, keeps):
+    images = keras.Input((8, 8, 4))
+    model = keras.Model(images, function(images, np.array([0.5, 0.4, 0.3, 0.2], "float32")))
+    assert (homogeneity(model, batch()).verdict == "equivariant") == keeps
+    assert (homogeneity_breakers(model, batch()) == ()) == keeps
+
+
+@pytest.mark.parametrize("function", [ops.abs, lambda x: ops.relu(x), lambda x: ops.maximum(x, 0.1 * x)])
+def test_homogeneous_functions_are_not_accused(function):
+    for layer in (layers.Activation(function), layers.Dense(4, use_bias=False, activation=function)):
+        assert homogeneity_breakers(keras.Sequential([keras.Input((8, 8, 4)), layer])) == ()
+
+
+def tanh(x):
+    return ops.relu(x)
+
+
+def test_a_name_is_no_proof():
+    def relu(x):
+        return ops.maximum(x, 0.5)
+
+    (found,) = homogeneity_breakers(keras.Sequential([keras.Input((4,)), layers.Activation(relu)]))
+    assert found.reason == "activation: relu"
+    assert homogeneity_breakers(keras.Sequential([keras.Input((4,)), layers.Activation(tanh)])) == ()
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_is_not_taken_for_arithmetic(policy):
+    keras.config.set_dtype_policy(policy)
+    good = stack([KEEP["conv"], KEEP["relu"]])
+    assert homogeneity_breakers(good) == ()
+    assert [layer.dtype_policy.name for layer in good.layers] == [policy] * 2
+    (found,) = homogeneity_breakers(stack([KEEP["conv"], lambda: layers.LayerNormalization(center=False, name="norm")]))
+    assert found.path == "norm"
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_layers_are_probed(mode):
+    model = keras.Sequential([keras.Input((16,)), layers.Dense(8, use_bias=False), layers.Dense(4, name="biased")])
+    for layer in model.layers:
+        layer.quantize(mode)
+    assert [found.path for found in homogeneity_breakers(model)] == ["biased"]
+
+
+def test_a_part_that_takes_another_path_is_found():
+    class Fork(keras.Model):
+        def __init__(self):
+            super().__init__(name="fork")
+            self.small, self.large = layers.Dense(4, use_bias=False), layers.Dense(4, use_bias=False)
+
+        def call(self, x):
+            return self.large(x) if float(ops.convert_to_numpy(ops.max(ops.abs(x)))) > 5 else self.small(x)
+
+    x = batch((2, 4))
+    model = Fork()
+    assert homogeneity(model, x).verdict == "neither"
+    (found,) = homogeneity_breakers(model, x)
+    assert (found.path, found.error) == ("fork", np.inf)
+
+
+def test_whole_numbers_have_no_scale():
+    tokens = keras.Input((6,), dtype="int32")
+    with pytest.raises(ValueError, match="takes whole numbers, which have no scale") as caught:
+        homogeneity_breakers(keras.Model(tokens, layers.Embedding(5, 3)(tokens)))
+    assert "after the embedding" in str(caught.value)
+
+
 def test_a_block_is_not_accused_of_what_its_child_does():
     block = ConvNeXtV1Block(activation="gelu", use_bias=False, normalization=None, name="block")
     (found,) = homogeneity_breakers(keras.Sequential([keras.Input((8, 8, 4)), block]))
