@@ -121,11 +121,17 @@ def at_inference(layer, kwargs):
 def symbolic_weights(layer):
     """While open, the layer's own weights are symbols: a weight times a symbol is an error, two symbols are not."""
     own = {name: value for name, value in vars(layer).items() if isinstance(value, keras.Variable)}
-    vars(layer).update({name: keras.KerasTensor(value.shape, dtype=value.dtype) for name, value in own.items()})
+    vars(layer).update({name: keras.KerasTensor(x.shape, dtype=read_as(layer, x)) for name, x in own.items()})
     try:
         yield
     finally:
         vars(layer).update(own)
+
+
+def read_as(layer, weight):
+    """Return the dtype that a layer reads its weight in: half, in mixed precision."""
+    casts = layer.autocast and keras.backend.is_float_dtype(weight.dtype)
+    return layer.compute_dtype if casts else weight.dtype
 
 
 def nodes_behind(outputs):

@@ -1,9 +1,12 @@
+import contextlib
 import dataclasses
 import math
+import re
+from collections.abc import Iterator
 
 import keras
 
-from dlt._check import check_positive_int
+from dlt._check import check_positive_int, fail
 from dlt.measure._propagate import nodes_behind, symbolic_weights
 from dlt.measure._table import Table
 from dlt.measure._trace import symbolic_inputs
@@ -50,13 +53,14 @@ class Step:
     makes: dict
 
 
-def activation_memory(model, input_shape=None, batch_size=1):
+def activation_memory(model: keras.Layer, input_shape: tuple | None = None, batch_size: int = 1) -> ActivationMemory:
     """Count the bytes of a model's maps, per layer, at the peak of inference, and all together.
 
     The model is called on symbolic tensors, so nothing is computed. Composite layers and nested models are followed
     inside, down to single layers and operations; each counts one output. What a layer needs inside itself while it
     runs is not seen, and neither is a compiler that fuses operations: this is what the network asks for, not what a
-    device reports. A layer of several others that cannot be followed counts as one.
+    device reports. A layer of several others that cannot be followed counts as one. Operations run in the order in
+    which Keras runs them, and maps have the dtypes that they have there.
 
     Args:
         model: A built Keras model or layer.
@@ -67,7 +71,8 @@ def activation_memory(model, input_shape=None, batch_size=1):
         An `ActivationMemory`.
 
     Raises:
-        ValueError: If the shape of the input is not known, or `batch_size` is not a positive whole number.
+        ValueError: If the shape of the input or of a map inside is not known, or `batch_size` is not a positive whole
+            number.
 
     >>> from keras import layers
     >>> model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(16, 1, name="wide"), layers.Conv2D(2, 1)])
@@ -83,12 +88,32 @@ def activation_memory(model, input_shape=None, batch_size=1):
         symbolic_inputs(model, input_shape),
     )
     names, steps = {}, []
-    live = {name_of(tensor, names): size_of(tensor) for tensor in keras.tree.flatten(inputs)}
-    outputs = keras.tree.flatten(model(inputs))
-    walk(nodes_behind(outputs), names, None, steps)
+    live = {name_of(tensor, names): size_of(tensor, "input") for tensor in keras.tree.flatten(inputs)}
+    with nodes_in_order() as order:
+        outputs = keras.tree.flatten(model(inputs))
+        walk(outputs, names, None, steps, order)
     outputs = [name_of(output, names) for output in outputs]
     total = sum(live.values()) + sum(sum(step.makes.values()) for step in steps)
     return ActivationMemory(per_layer_of(steps), total, *peak_of(live, steps, outputs))
+
+
+@contextlib.contextmanager
+def nodes_in_order() -> Iterator[dict]:
+    """While open, symbolic calls are noted, node -> its number; then their nodes are taken from the layers again."""
+    kind = type(keras.Input((1,))._keras_history.operation._inbound_nodes[0])
+    order, original = {}, kind.__init__
+
+    def note(node, *args, **kwargs):
+        original(node, *args, **kwargs)
+        order[node] = len(order)
+
+    kind.__init__ = note
+    try:
+        yield order
+    finally:
+        kind.__init__ = original
+        for node in order:
+            forget(node)
 
 
 def peak_of(live, steps, outputs):
@@ -109,52 +134,61 @@ def peak_of(live, steps, outputs):
     return peak
 
 
-def walk(nodes, names, prefix, steps):
-    """Add a `Step` for every operation of some nodes and inside them, and name their outputs.
+def walk(outputs, names, prefix, steps, order):
+    """Add a `Step` for every operation that leads to some outputs and inside them, and name what they make.
 
     Args:
-        nodes: List of a graph's nodes in the order of computation.
+        outputs: List of symbolic tensors.
         names: Dict, id of a symbolic tensor -> (its name, itself).
         prefix: String before the paths of the operations; None leaves the outermost name out of what is inside.
         steps: List that grows.
+        order: Dict, node -> its number in the order of computation.
     """
-    for node in nodes:
-        if type(node.operation).__name__ == "ConvertToTensor":  # what a functional model does to its inputs: nothing
+    for node in sorted(nodes_behind(outputs), key=order.get):
+        if does_nothing(node):
             names[id(node.outputs[0])] = (name_of(node.input_tensors[0], names), node.outputs[0])
             continue
         path = (prefix or "") + node.operation.name
-        inside = steps_inside(node, names, "" if prefix is None else path + "/")
+        inside = steps_inside(node, names, "" if prefix is None else path + "/", order)
         if inside is None:
             reads = [names[id(x)][0] for x in node.input_tensors if id(x) in names]
-            makes = {name_of(output, names): size_of(output) for output in node.outputs}
+            makes = {name_of(output, names): size_of(output, path) for output in node.outputs}
             inside = [Step(path, reads, makes)]
         steps += inside
-    forget(nodes)
 
 
-def steps_inside(node, names, prefix):
+def does_nothing(node):
+    """Return whether an operation gives what it gets: what a functional model does to its inputs, and idle casts."""
+    kind, inputs = type(node.operation).__name__, node.input_tensors
+    return kind == "ConvertToTensor" or (kind == "Cast" and inputs[0].dtype == node.outputs[0].dtype)
+
+
+def steps_inside(node, names, prefix, order):
     """Return the steps of a layer made of layers, and name its outputs; None where there are none to follow."""
     layer, arguments = node.operation, (node.arguments.args, node.arguments.kwargs)
     if not isinstance(layer, keras.Layer) or not layer._flatten_layers(include_self=False):
         return None
-    args, kwargs = keras.tree.map_structure(lambda x: renewed(x, names), arguments)
+    args, kwargs = keras.tree.map_structure(lambda x: renewed(x, names, layer), arguments)
     try:
         with symbolic_weights(layer):
             outputs = keras.tree.flatten(layer.call(*args, **kwargs))
     except Exception:  # a layer that calls its backend directly fails in any way it likes; it then counts as one
         return None
+    if not isinstance(layer, keras.Model) and any(None in output.shape for output in outputs):
+        return None  # attention loses the lengths of its sequences
     steps = []
-    walk(nodes_behind(outputs), names, prefix, steps)
+    walk(outputs, names, prefix, steps, order)
     for outer, inner in zip(node.outputs, outputs, strict=True):
         names[id(outer)] = (name_of(inner, names), outer)
     return steps
 
 
-def renewed(x, names):
-    """Return a symbolic tensor with no past that has the same name; anything else as it is."""
+def renewed(x, names, layer):
+    """Return a symbolic tensor with no past that has the same name, as the layer gets it; anything else as it is."""
     if not isinstance(x, keras.KerasTensor) or id(x) not in names:
         return x
-    new = keras.KerasTensor(x.shape, dtype=x.dtype)
+    casts = layer._convert_input_args and layer.autocast and keras.backend.is_float_dtype(x.dtype)
+    new = keras.KerasTensor(x.shape, dtype=layer.compute_dtype if casts else x.dtype)
     names[id(new)] = (names[id(x)][0], new)
     return new
 
@@ -164,19 +198,25 @@ def name_of(tensor, names):
     return names.setdefault(id(tensor), (len(names), tensor))[0]
 
 
-def size_of(tensor):
-    """Return the bytes of a symbolic tensor."""
-    bits = {"bool": 8}.get(tensor.dtype) or int("".join(filter(str.isdigit, tensor.dtype)))
+def size_of(tensor, path):
+    """Return the bytes of a symbolic tensor; `path` says whose it is."""
+    if None in tensor.shape:
+        fail(
+            f"The size of a map is unknown: that of {path}.",
+            "operations whose output shapes Keras can infer",
+            f"shape={tuple(tensor.shape)}",
+            "Give the layer around it a `compute_output_shape`, or measure a part of the model.",
+        )
+    bits = {"bool": 8}.get(tensor.dtype) or int(re.search(r"\d+", tensor.dtype)[0])  # float8_e4m3fn has 8
     return math.prod(tensor.shape) * bits // 8
 
 
-def forget(nodes):
-    """Take the notes back that symbolic calls have left on the layers."""
-    for node in nodes:
-        node.operation._inbound_nodes.remove(node)
-        for tensor in node.input_tensors:
-            if tensor._keras_history.operation is not None:
-                tensor._keras_history.operation._outbound_nodes.remove(node)
+def forget(node):
+    """Take back the notes that a symbolic call has left on layers."""
+    lists = [node.operation._inbound_nodes]
+    lists += [x._keras_history.operation._outbound_nodes for x in node.input_tensors if x._keras_history.operation]
+    for nodes in lists:
+        nodes[:] = [other for other in nodes if other is not node]
 
 
 def per_layer_of(steps):

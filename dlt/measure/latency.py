@@ -1,10 +1,13 @@
 import dataclasses
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
+import keras
 import numpy as np
 
-from dlt._check import check_positive_int
+from dlt._check import check_positive_int, fail
 from dlt.measure._table import Table
 from dlt.measure._trace import symbolic_inputs
 
@@ -62,13 +65,17 @@ class Latencies(Table, dict):
         return bars(medians, xlabel="median time per run (ms)", form="{:.3g}")
 
 
-def latency(model, input_shape=None, batch_size=1, repeats=20, warmup=3):
+def latency(
+    model: keras.Model, input_shape: tuple | None = None, batch_size: int = 1, repeats: int = 20, warmup: int = 3
+) -> Latency:
     """Time a model's compiled forward pass, from arrays in to arrays out.
 
     The result is copied back to NumPy in every run, so that a device that works in the background has finished.
 
+    Inputs are random numbers, or zeros where the model takes whole numbers.
+
     Args:
-        model: A Keras model.
+        model: A Keras model, of one input or several.
         input_shape: Shape of one input without the batch; needed where the model leaves sides open.
         batch_size: Whole number of inputs per run.
         repeats: Whole number of measured runs, at least 2.
@@ -80,13 +87,21 @@ def latency(model, input_shape=None, batch_size=1, repeats=20, warmup=3):
     Raises:
         ValueError: If the shape of the input is not known, or a number is out of range.
     """
-    shape = symbolic_inputs(model, input_shape).shape[1:]
-    images = np.random.default_rng(0).normal(size=(check_positive_int("batch_size", batch_size), *shape))
-    images = images.astype("float32")
-    return alternate({"model": lambda: model.predict_on_batch(images)}, repeats, warmup)["model"]
+    batch, rng = check_positive_int("batch_size", batch_size), np.random.default_rng(0)
+
+    def draw(tensor):
+        numbers = rng.normal(size=(batch, *tensor.shape[1:]))
+        return (
+            numbers.astype("float32")
+            if keras.backend.is_float_dtype(tensor.dtype)
+            else np.zeros(numbers.shape, tensor.dtype)
+        )
+
+    arrays = keras.tree.map_structure(draw, symbolic_inputs(model, input_shape))
+    return alternate({"model": lambda: model.predict_on_batch(arrays)}, repeats, warmup)["model"]
 
 
-def alternate(runs, repeats=20, warmup=3):
+def alternate(runs: dict[str, Callable[[], Any]], repeats: int = 20, warmup: int = 3) -> Latencies:
     """Time several functions in turn, so that a busy moment of the machine hits all of them alike.
 
     Args:
@@ -105,11 +120,13 @@ def alternate(runs, repeats=20, warmup=3):
     True
     """
     check_positive_int("warmup", warmup)
+    if check_positive_int("repeats", repeats) < 2:
+        fail("One run has no spread.", "at least 2 repeats", f"repeats={repeats}", "Pass for example repeats=5.")
     for run in runs.values():  # each on its own: TensorFlow warns when many models compile in a row
         for _ in range(warmup):
             run()
     seconds = {name: [] for name in runs}
-    for _ in range(check_positive_int("repeats", repeats)):
+    for _ in range(repeats):
         for name, run in runs.items():
             start = time.perf_counter()
             run()

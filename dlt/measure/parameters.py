@@ -1,7 +1,10 @@
 import dataclasses
 import math
 
+import keras
+
 from dlt.measure._table import Table, largest
+from dlt.measure._trace import children, named
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -11,7 +14,9 @@ class Parameters(Table):
     Attributes:
         trainable: Whole number, those that training changes.
         fixed: Whole number, the others (frozen layers, running statistics).
-        per_layer: Dict, name of a top-level layer -> its parameters, in the model's order.
+        per_layer: Dict, name of a top-level layer -> its parameters, in the model's order. Each weight counts once,
+            with the first layer that holds it, and weights of the model itself stand under its own name. Of layers
+            with the same name, all but the first have a number: "conv", "conv (2)".
     """
 
     trainable: int
@@ -35,7 +40,7 @@ class Parameters(Table):
         return bars(largest(self.per_layer), xlabel="parameters", form="{:,}")
 
 
-def parameters(model):
+def parameters(model: keras.Layer) -> Parameters:
     """Count the parameters of a built Keras model or layer.
 
     Args:
@@ -44,7 +49,6 @@ def parameters(model):
     Returns:
         A `Parameters`.
 
-    >>> import keras
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="dense")])
     >>> parameters(model)
     layer  parameters
@@ -55,8 +59,11 @@ def parameters(model):
     def count(weights):
         return sum(math.prod(weight.shape) for weight in weights)
 
-    return Parameters(
-        trainable=count(model.trainable_weights),
-        fixed=count(model.non_trainable_weights),
-        per_layer={layer.name: count(layer.weights) for layer in getattr(model, "layers", [model])},
-    )
+    seen, per_layer = set(), {}
+    inside = [layer for layer in children(model) if isinstance(layer, keras.Layer)]
+    for name, layer in [*named(inside), (model.name, model)]:
+        new = [weight for weight in layer.weights if id(weight) not in seen]
+        seen.update(map(id, new))
+        if new or layer is not model:
+            per_layer[name] = per_layer.get(name, 0) + count(new)
+    return Parameters(count(model.trainable_weights), count(model.non_trainable_weights), per_layer)

@@ -1,6 +1,7 @@
 """Networks small enough to add up by hand."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers, ops
 
@@ -58,6 +59,68 @@ def test_a_layer_alone_and_two_inputs():
     assert activation_memory(layers.Conv2D(2, 1, name="alone"), (8, 8, 3)).per_layer == {"alone": 2 * MAP}
     inputs = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
     assert activation_memory(keras.Model(inputs, layers.Add()(inputs))).peak == 9 * MAP
+
+
+def test_maps_are_freed_in_the_order_in_which_keras_runs():
+    """Keras runs layers of one depth together, so both wide maps are alive at once."""
+    images = keras.Input((8, 8, 1))
+    wide = [layers.Conv2D(64, 1, name=f"wide_{i}")(images) for i in (1, 2)]
+    model = keras.Model(images, layers.Add()([layers.Conv2D(1, 1)(x) for x in wide]))
+    memory, ran = activation_memory(model), []
+    for layer in model.layers[1:]:
+        layer.call = (lambda call, name: lambda *args: (ran.append(name), call(*args))[1])(layer.call, layer.name)
+    model(np.zeros((1, 8, 8, 1)))
+    assert list(memory.per_layer) == ran
+    assert memory.peak == (1 + 64 + 64) * MAP
+
+
+class Scaled(layers.Layer):
+    """A layer whose own arithmetic follows that of another."""
+
+    def build(self, input_shape):
+        self.inner = layers.Conv2D(4, 1, name="inner")
+        self.inner.build(input_shape)
+        self.gamma = self.add_weight(shape=(4,))
+
+    def call(self, inputs):
+        return ops.multiply(self.inner(inputs), self.gamma)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 4)
+
+
+def test_real_dtypes():
+    keras.config.set_dtype_policy("mixed_float16")
+    memory = activation_memory(keras.Sequential([keras.Input((8, 8, 3)), Scaled(name="scaled")]))
+    assert set(memory.per_layer.values()) == {2 * MAP}
+    keras.config.set_dtype_policy("float32")
+    images = keras.Input((8, 8, 4))
+    assert activation_memory(keras.Model(images, ops.cast(images, "float8_e4m3fn"))).total == (4 + 1) * MAP
+    assert activation_memory(keras.Model(images, ops.cast(images, "float32") + 1)).total == (4 + 4) * MAP
+
+
+def test_attention_counts_as_one_where_its_sides_are_unknown():
+    tokens = keras.Input((10, 8))
+    memory = activation_memory(keras.Model(tokens, layers.MultiHeadAttention(2, 4, name="attention")(tokens, tokens)))
+    assert memory.total == 2 * 4 * 10 * 8
+
+
+def test_what_has_no_known_size_is_an_error():
+    images = keras.Input((4, 4, 1))
+    model = keras.Model(images, Boxless(name="found")(images))
+    with pytest.raises(ValueError, match="size of a map is unknown: that of found") as caught:
+        activation_memory(model)
+    assert "compute_output_shape" in str(caught.value)
+
+
+class Boxless(layers.Layer):
+    """A layer whose output is as long as its data say."""
+
+    def call(self, inputs):
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], None)
 
 
 class Closed(layers.Layer):

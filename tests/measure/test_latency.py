@@ -36,3 +36,11 @@ def test_bad_arguments():
         latency(model, (8, 8, 3), repeats=0)
     with pytest.raises(ValueError, match="batch_size=0"):
         latency(model, (8, 8, 3), batch_size=0)
+    with pytest.raises(ValueError, match="One run has no spread"):
+        latency(model, (8, 8, 3), repeats=1)
+
+
+def test_several_inputs_and_whole_numbers():
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), dtype="int32", name="right")
+    model = keras.Model({"left": left, "right": right}, keras.layers.Embedding(3, 1)(right)[..., 0] + left)
+    assert len(latency(model, repeats=2, warmup=1).seconds) == 2

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 
 from dlt.measure import parameters
 
@@ -18,3 +19,23 @@ def test_one_layer_alone():
     layer = keras.layers.Dense(3)
     layer.build((None, 2))
     assert parameters(layer).total == 9 == layer.count_params()
+
+
+def test_equal_names_and_shared_layers_add_up():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = keras.layers.Dense(4, name="twin"), keras.layers.Dense(5, name="twin")
+            self.inner = keras.Sequential([self.first], name="inner")  # holds the same layer again
+
+        def build(self, input_shape):
+            self.token = self.add_weight(shape=(7,), name="token")
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    net = Net()
+    net(np.zeros((1, 3)))
+    result = parameters(net)
+    assert result.per_layer == {"twin": 16, "twin (2)": 25, "inner": 0, net.name: 7}
+    assert sum(result.per_layer.values()) == result.total == net.count_params()
