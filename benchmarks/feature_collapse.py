@@ -30,7 +30,7 @@ NOTE = (
     "Isotropic masked autoencoder: stem of 8 x 8 patches, 6 blocks of 48 channels (V1 with layer_scale=1, so that it "
     "and V2 start as the same function; with gamma from 1 GRN doubles a branch on average, hence the control that "
     "starts LayerScale at 2), one more block and a dense layer as the decoder; dense, not "
-    "sparse, convolutions. `per_block` has, for each mark, [cosine distance, independent channels, share of dead "
+    "sparse, convolutions. `per_block` has, for each mark, [cosine distance, participation ratio, share of dead "
     "channels] of the 192 channels after each block's GELU, on held-out crops without a mask; `test_loss` is on the "
     "same crops, masked. The machine was shared with other work, so its seconds are not a benchmark."
 )
@@ -100,7 +100,7 @@ def diversity(model, images):
         for layer in block.branch[:4]:  # depthwise, norm, expand, gelu
             x = layer(x)
         result = channel_diversity(x)
-        found.append([round(result.distance, 4), round(result.independent, 2), round(result.dead, 4)])
+        found.append([round(result.distance, 4), round(result.participation_ratio, 2), round(result.dead, 4)])
     return found
 
 
