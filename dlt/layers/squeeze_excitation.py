@@ -53,8 +53,9 @@ class SqueezeExcitation(Composite):
     def call(self, inputs: Tensor) -> Tensor:
         axes = tuple(range(1, len(inputs.shape) - 1))
         precise = keras.backend.result_type(self.compute_dtype, "float32")  # float16 cannot sum up an image
-        means = ops.mean(ops.cast(inputs, precise), axis=axes, keepdims=True)  # (B, 1, 1, C)
+        means = ops.mean(ops.cast(inputs, precise), axis=axes)  # (B, C): of a matrix, a product is one operation
         scales = self.restore(leaky(self.reduce(ops.cast(means, self.compute_dtype))))
+        scales = ops.expand_dims(scales, axes)  # (B, 1, 1, C)
         return leaky(self.norm(ops.multiply(inputs, scales)))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -1,0 +1,88 @@
+"""Every family of networks leaves Keras: SavedModel, ONNX and LiteRT give what Keras gives, at open and odd sizes."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from dlt import layers, models
+from tests.helpers import randomise
+
+pytestmark = [
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the way out of Keras that leaves sides open"),
+    # TensorFlow's converter to ONNX names types of NumPy by names that NumPy gives up.
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+OPEN = {"input_shape": (None, None, 1)}
+SMALL = {"depth": 2, "initial_filters": 4}
+STAGES = {"depths": (1, 1), "dims": (4, 8), "num_classes": 3, **OPEN}
+
+
+def acc_unet():
+    """Return a network of all layers of ACC-UNet: tracing the whole one takes longer than all tests here."""
+    images = keras.Input((None, None, 1))
+    fine = layers.HANCBlock(3, 1, k=3)(images)
+    coarse = layers.HANCBlock(5, 3, k=2)(keras.layers.MaxPooling2D(2)(fine))
+    fine, coarse = layers.MLFCLayer([3, 5])([layers.ResPath(1)(fine), coarse])
+    up = keras.layers.Conv2DTranspose(3, 2, strides=2)(coarse)
+    mask = keras.layers.Conv2D(1, 1, activation="sigmoid")(keras.layers.Concatenate()([fine, up]))
+    return keras.Model(images, mask)
+
+
+NETWORKS = {  # name: (network, sides of an image that is odd, or as odd as the network takes it)
+    "ConvNeXtV1": (lambda: models.ConvNeXtV1(**STAGES), (9, 14)),
+    "ConvNeXtV2": (lambda: models.ConvNeXtV2(**STAGES), (9, 14)),
+    "ConvUNext": (lambda: models.ConvUNextModel(**SMALL, blocks_per_level=1, **OPEN), (11, 6)),
+    "denoiser, a scale-equivariant ConvUNext": (lambda: models.create_convunext_denoiser(**SMALL), (11, 6)),
+    "segmenter, a UNet": (lambda: models.create_nuclei_segmenter("unet"), (21, 18)),
+    "ResidualUNet": (lambda: models.ResidualUNet(filters=(4, 8), blocks=(1, 1), **OPEN), (11, 6)),
+    "layers of ACC-UNet": (acc_unet, (4, 12)),
+}
+
+
+def saved_model(path):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return lambda images: loaded.serve(images).numpy()
+
+
+def onnx(path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {session.get_inputs()[0].name: images})[0]
+
+
+def litert(path):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
+    source, answer = (each[0]["index"] for each in (interpreter.get_input_details(), interpreter.get_output_details()))
+
+    def run(images):
+        interpreter.resize_tensor_input(source, images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(answer)
+
+    return run
+
+
+FORMATS = {"tf_saved_model": ("model", saved_model), "onnx": ("model.onnx", onnx), "litert": ("model.tflite", litert)}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_gives_what_keras_gives(name, form, tmp_path):
+    if form != "tf_saved_model":
+        pytest.importorskip({"onnx": "tf2onnx", "litert": "ai_edge_litert"}[form])
+    make, (height, width) = NETWORKS[name]
+    model = randomise(make())
+    sizes = [(2, height, width, 1), (1, 2 * height, width, 1)]
+    batches = [np.random.default_rng(0).uniform(size=size).astype("float32") for size in sizes]
+    answers = [ops.convert_to_numpy(model(images)) for images in batches]
+    filename, load = FORMATS[form]
+    model.export(tmp_path / filename, format=form, verbose=False)
+    run = load(tmp_path / filename)
+    for images, answer in zip(batches, answers, strict=True):
+        assert np.ptp(answer) > 1e-3
+        np.testing.assert_allclose(run(images), answer, rtol=1e-5, atol=1e-4)
