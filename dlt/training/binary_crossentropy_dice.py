@@ -27,7 +27,8 @@ class BinaryCrossentropyDice(keras.losses.Loss):
         **kwargs: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Masks are tensors of shape `(batch, height, width, channels)`, the true ones from 0 to 1, the predicted ones
-    probabilities; `sample_weight` is one number per image.
+    probabilities (in `fit` nobody can look at them: masks of 0 and 255 have to be divided before); `sample_weight` is
+    one number per image.
 
     Raises:
         ValueError: If `dice` is not in [0, 1), or `axis` is something else; when called, if the two masks have not the

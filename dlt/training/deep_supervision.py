@@ -16,7 +16,8 @@ def target_pyramid(targets: Any, levels: int, labels: bool = False) -> tuple[Any
     the mean stays (but for odd sides). Labels must not be: between class 1 and class 3 there is no class 2. Of them
     every second one is taken.
 
-    In a `tf.data` pipeline (on TensorFlow): `dataset.map(lambda x, y: (x, target_pyramid(y, levels=3)))`.
+    In a `tf.data` pipeline (on TensorFlow): `dataset.map(lambda x, y: (x, target_pyramid(y, levels=3)))`. Weights of
+    pixels, `(batch, height, width, 1)`, go the same way.
 
     Args:
         targets: NumPy array or tensor of shape `(batch, height, width, channels)`: images or masks, as floats, or as
