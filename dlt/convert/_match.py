@@ -54,6 +54,8 @@ def find(arrays: dict[str, Any], ours: dict[str, str], targets: dict[str, tuple]
     Raises:
         ValueError: If the source is empty, holds unmerged low-rank updates, or its names are of no known kind.
     """
+    if not arrays:
+        fail("The source holds no weights.", "arrays by name", "none", "Pass the file, dict or model that has them.")
     refuse_unmerged(arrays)
     found = candidates(arrays, ours)
 
@@ -68,7 +70,7 @@ def find(arrays: dict[str, Any], ours: dict[str, str], targets: dict[str, tuple]
     filled = sum(path in needed for path in found[order[0]]) if order else 0
     if not order or (2 * filled < max(len(needed), 1) and 2 * len(found[order[0]]) < len(arrays)):
         fail(
-            "The names in the source are of no known kind." if arrays else "The source holds no weights.",
+            "The names in the source are of no known kind.",
             "names of this package, keras.applications, timm, Hugging Face or the official checkpoints",
             f"{len(arrays)} weights, the first {list(arrays)[:3]}",
             "Rename them, or pass a dict with the names in `[w.path for w in model.weights]`.",
