@@ -85,12 +85,12 @@ def test_averages_are_named_and_taken_by_choice(trained, caplog):
         load_weights(fresh, source, key="model_ema")
 
 
-@pytest.mark.parametrize("order", [("model", "model_ema"), ("model_ema", "model")])
+@pytest.mark.parametrize("order", [("model", "model_ema"), ("model_ema", "model"), ("network", "ema")])
 def test_an_average_is_never_taken_by_itself(trained, order):
     state = state_dict(trained, "official")
-    copies = {"model": state, "model_ema": {name: array + 1 for name, array in state.items()}}
+    average = {name: array + 1 for name, array in state.items()}
     fresh = ConvNeXtV2(**TINY)
-    load_weights(fresh, {name: copies[name] for name in order})
+    load_weights(fresh, {name: average if "ema" in name else state for name in order})
     assert same(fresh, trained)
 
 
@@ -104,6 +104,11 @@ def test_a_backbone_out_of_a_larger_network(caplog):
     assert (len(report.loaded), len(report.unused), report.skipped) == (len(backbone.weights), 100, {})
     assert set(report.unused.values()) == {"outside 'backbone.', where the network was found"}
     assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_counts_are_no_weights(trained):
+    report = load_weights(ConvNeXtV2(**TINY), {**state_dict(trained, "timm"), "n_averaged": np.array(7)})
+    assert report.unused == {"n_averaged": "a count, which no layer needs"}
 
 
 @pytest.mark.parametrize("decoders", [6, 20])
