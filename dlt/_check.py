@@ -4,8 +4,8 @@ import difflib
 import math
 import numbers
 import reprlib
-from collections.abc import Iterable
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 ELSEWHERE = {  # what keras.applications and others call an argument: what it is called here
     "classes": "num_classes output_channels",
@@ -18,52 +18,57 @@ ELSEWHERE = {  # what keras.applications and others call an argument: what it is
 }
 
 
-def fail(problem, expected, received, fix) -> NoReturn:
+def fail(problem: str, expected: str, received: str, fix: str) -> NoReturn:
     """Raise a ValueError that says what is wrong, what was expected, what was received, and the fix."""
     raise ValueError(f"{problem} Expected {expected}. Received: {received}. {fix}")
 
 
-def check_fraction(name, value, fix):
+def is_number(value: Any, kind: type) -> bool:
+    """Return whether `value` is a number of a kind of `numbers`; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def check_fraction(name: str, value: Any, fix: str) -> float:
     """Return `value` as a float if it lies in [0, 1)."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value < 1:
+    if is_number(value, numbers.Real) and 0 <= value < 1:
         return float(value)
     fail(f"Invalid `{name}`.", "a number in [0, 1)", f"{name}={value!r}", fix)
 
 
-def check_rate(name, rate):
+def check_rate(name: str, rate: Any) -> float:
     """Return `rate`, a probability of dropping, as a float if it lies in [0, 1)."""
     return check_fraction(name, rate, f"Pass {name}=0.0 to drop nothing.")
 
 
-def check_positive_int(name, value):
+def check_positive_int(name: str, value: Any) -> int:
     """Return `value` as an int if it is a whole number of at least 1."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1:
+    if is_number(value, numbers.Integral) and value >= 1:
         return int(value)
     fail(f"Invalid `{name}`.", "a whole number of at least 1", f"{name}={value!r}", "Pass 1 or more.")
 
 
 def check_index(name: str, value: int) -> int:
     """Return `value` as an int if it is a whole number of at least 0."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 0:
+    if is_number(value, numbers.Integral) and value >= 0:
         return int(value)
     fail(f"Invalid `{name}`.", "a whole number of at least 0", f"{name}={value!r}", "Pass for example 0.")
 
 
-def check_positive(name, value):
+def check_positive(name: str, value: Any) -> float:
     """Return `value` as a float if it is finite and greater than zero."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < math.inf:
+    if is_number(value, numbers.Real) and 0 < value < math.inf:
         return float(value)
     fail(f"Invalid `{name}`.", "a finite number greater than 0", f"{name}={value!r}", "Pass a small positive number.")
 
 
-def check_not_negative(name, value):
+def check_not_negative(name: str, value: Any) -> float:
     """Return `value` as a float if it is finite and at least zero."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value < math.inf:
+    if is_number(value, numbers.Real) and 0 <= value < math.inf:
         return float(value)
     fail(f"Invalid `{name}`.", "a finite number of at least 0", f"{name}={value!r}", "Pass 0 or a positive number.")
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: Any, choices: Iterable) -> Any:
     """Return `value` if it is one of `choices`."""
     if value in tuple(choices):
         return value
@@ -86,7 +91,7 @@ def check_keywords(owner: str, keywords: dict, known: Iterable[str]) -> None:
             )
 
 
-def check_images(owner, shape, min_side=1):
+def check_images(owner: str, shape: Sequence[int | None], min_side: int = 1) -> None:
     """Raise unless `shape` is (batch, height, width, channels) with known channels and large enough sides."""
     shape = tuple(shape)
     if len(shape) != 4 or shape[-1] is None:
@@ -105,7 +110,7 @@ def check_images(owner, shape, min_side=1):
         )
 
 
-def check_channels(owner, shape):
+def check_channels(owner: str, shape: Sequence[int | None]) -> None:
     """Raise unless `shape` is (batch, ..., channels) with known channels."""
     if len(shape) < 2 or shape[-1] is None:
         fail(

@@ -1,10 +1,12 @@
 import contextlib
 import importlib
+import types
+from collections.abc import Callable, Iterator
 
 import keras
 
 
-def use_full_float32():
+def use_full_float32() -> Callable[[], None]:
     """Let the backend multiply float32 numbers whole from now on, and return a function that takes this back."""
     backend = keras.backend.backend()
     library = importlib.import_module(backend)
@@ -24,14 +26,14 @@ def use_full_float32():
     return lambda: None
 
 
-def set_torch(torch, convolutions, products):
+def set_torch(torch: types.ModuleType, convolutions: bool, products: str) -> None:
     """Set both of PyTorch's switches: may cuDNN round, and how precise are matrix products."""
     torch.backends.cudnn.allow_tf32 = convolutions
     torch.set_float32_matmul_precision(products)
 
 
 @contextlib.contextmanager
-def full_float32():
+def full_float32() -> Iterator[None]:
     """Let the backend multiply float32 numbers whole, for the length of a `with` or of the function it decorates.
 
     NVIDIA's GPUs since Ampere round the factors of matrix products and convolutions to 10 binary digits (TF32), unless

@@ -6,6 +6,7 @@ class, and the class takes the place of its stand-in when its module is imported
 """
 
 import importlib
+from typing import Any
 
 import keras
 
@@ -43,11 +44,11 @@ class StandIn:
     def __init__(self, module: str, name: str) -> None:
         self._module, self._name = module, name
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the class or function itself returns."""
         return self._own()(*args, **kwargs)
 
-    def __getattr__(self, attribute: str):
+    def __getattr__(self, attribute: str) -> Any:
         """Return an attribute of the class: `from_config` above all."""
         if attribute.startswith("__"):  # what copy and pickle ask of an object that is not complete yet
             raise AttributeError(attribute)

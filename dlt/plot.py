@@ -5,16 +5,20 @@ Figures are opaque and white, so that they read the same on a light and on a dar
 
 import contextlib
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import cycler
+from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from skimage.morphology import dilation
 
 # Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
@@ -31,9 +35,12 @@ STYLE = {
     "image.cmap": "gray",
 }
 
+Size = tuple[float, float]  # width and height in inches
+Chain = Sequence[tuple[str, int | None]]  # labels and channels
+
 
 @contextlib.contextmanager
-def figure(rows=1, columns=1, size=None, **kwargs):
+def figure(rows: int = 1, columns: int = 1, size: Size | None = None, **kwargs: Any) -> Iterator[tuple[Figure, Any]]:
     """Open a figure in the book's style: `with figure(1, 2) as (fig, axes): ...`; draw inside, return `fig`.
 
     Args:
@@ -51,7 +58,13 @@ def figure(rows=1, columns=1, size=None, **kwargs):
         plt.close(fig)  # the notebook shows what a cell returns; left open, it would show twice
 
 
-def images(pictures, columns=4, side=2.4, cmap="gray", limits=None):
+def images(
+    pictures: Mapping[str, np.ndarray],
+    columns: int = 4,
+    side: float = 2.4,
+    cmap: str = "gray",
+    limits: tuple[float, float] | None = None,
+) -> Figure:
     """Show pictures in a grid, titled.
 
     Args:
@@ -74,7 +87,14 @@ def images(pictures, columns=4, side=2.4, cmap="gray", limits=None):
     return fig
 
 
-def curves(lines, x=None, xlabel="", ylabel="", log="", size=None):
+def curves(
+    lines: Mapping[str, Sequence[float]],
+    x: Sequence[float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    log: str = "",
+    size: Size | None = None,
+) -> Figure:
     """Draw lines over a common axis, with a dot for each value where there are up to 60.
 
     Args:
@@ -102,7 +122,13 @@ def curves(lines, x=None, xlabel="", ylabel="", log="", size=None):
     return fig
 
 
-def bars(values, xlabel="", form="{:,.2f}", log=False, size=None):
+def bars(
+    values: Mapping[str, float],
+    xlabel: str = "",
+    form: str = "{:,.2f}",
+    log: bool = False,
+    size: Size | None = None,
+) -> Figure:
     """Draw labelled horizontal bars, first on top, each with its number.
 
     Args:
@@ -127,7 +153,7 @@ def bars(values, xlabel="", form="{:,.2f}", log=False, size=None):
     return fig
 
 
-def chains(networks, size=None):
+def chains(networks: Mapping[str, Chain], size: Size | None = None) -> Figure:
     """Draw chains of layers side by side, from top to bottom; the wider the map, the wider the box.
 
     Args:
@@ -147,10 +173,10 @@ def chains(networks, size=None):
     return fig
 
 
-def draw_chain(ax, chain, widest):
+def draw_chain(ax: Axes, chain: Chain, widest: int) -> None:
     """Draw one chain into axes whose y counts layers; its widest box is 1 wide, its labels stand to the right."""
     grey = "#555555"
-    left, start, width = 0, 0, 0
+    left, start, width = 0.0, 0.0, 0.0
     arrow = {"arrowstyle": "-|>", "color": grey, "shrinkA": 0, "shrinkB": 0}
     for y, (label, channels) in enumerate(chain):
         width = channels / widest if channels else width
@@ -163,7 +189,7 @@ def draw_chain(ax, chain, widest):
         else:
             face = COLOURS[4] if channels else "#E6E6E6"
             ax.barh(y, width, height=0.6, left=-width / 2, color=face, edgecolor=grey, linewidth=0.8)
-            ax.text(0, y, channels or "", ha="center", va="center", fontsize=10)
+            ax.text(0, y, str(channels or ""), ha="center", va="center", fontsize=10)
             ax.text(0.6, y, label, va="center")
         if label == "+" or not y:  # from here the next sum's arrow leaves
             left, start = (-0.06 if y else -width / 2), y

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 
 import yaml
 
@@ -24,7 +25,7 @@ SITE = BUILD / "site"
 HTML = SITE / "_build" / "html"
 
 
-def digest(paths, *words):
+def digest(paths: Iterable[pathlib.Path], *words: str) -> str:
     """Return a hash of the files, by name and content, and of the words."""
     state = hashlib.sha256(repr(words).encode())
     for path in sorted(paths):
@@ -32,13 +33,13 @@ def digest(paths, *words):
     return state.hexdigest()
 
 
-def package_files():
+def package_files() -> list[pathlib.Path]:
     """Return what the result of every chapter depends on."""
     files = [path for path in (ROOT / "dlt").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return [*files, ROOT / "requirements.txt"]
 
 
-def execute():
+def execute() -> bool:
     """Run the chapters whose executed copy is missing or old; return whether all of them ran."""
     notebooks = sorted((ROOT / "book").rglob("*.ipynb"))
     package = digest(package_files(), os.environ.get("DLT_PROFILE", ""))
@@ -57,9 +58,10 @@ def execute():
     report = BUILD / "passed.txt"
     report.unlink(missing_ok=True)
     options = ["--nbmake", "--overwrite", "--nbmake-timeout=600", "-n", "2", "--dist", "worksteal"]
-    quiet = ["-c", ROOT / "tools" / "notebooks.ini", "--rootdir", EXECUTED, "-p", "tools.progress", "-q", "--no-header"]
+    places = ["-c", ROOT / "tools" / "notebooks.ini", "--rootdir", EXECUTED]
+    quiet = ["-p", "tools.progress", "-q", "--no-header"]
     failed = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *quiet, *stale],
+        [sys.executable, "-m", "pytest", *options, *map(str, places), *quiet, *map(str, stale)],
         cwd=ROOT,
         env={**os.environ, "DLT_PASSED": str(report)},
     ).returncode
@@ -70,7 +72,7 @@ def execute():
     return not failed
 
 
-def assemble():
+def assemble() -> None:
     """Lay out the site's source: the pages, the executed notebooks, and a configuration that executes nothing."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
@@ -83,7 +85,7 @@ def assemble():
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf8")
 
 
-def build():
+def build() -> bool:
     """Build the site with every warning an error, unless it already stands for just these sources."""
     assemble()
     key = digest([path for path in SOURCE.rglob("*") if path.is_file()], digest(package_files()))
@@ -94,14 +96,14 @@ def build():
     shutil.rmtree(SITE, ignore_errors=True)
     SITE.mkdir(parents=True)
     jupyter_book = pathlib.Path(sys.executable).with_name("jupyter-book")
-    command = [jupyter_book, "build", SOURCE, "--path-output", SITE, "-W", "-n", "--keep-going", "-q"]
+    command = [str(jupyter_book), "build", str(SOURCE), "--path-output", str(SITE), "-W", "-n", "--keep-going", "-q"]
     if subprocess.run(command, cwd=ROOT).returncode:
         return False
     done.write_text(key)
     return True
 
 
-def main():
+def main() -> int:
     """Make the book; return 0 only if every chapter ran and the site has no warning."""
     start = time.perf_counter()
     if not execute():

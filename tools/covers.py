@@ -7,7 +7,7 @@ import sys
 import nbformat
 
 
-def write_covers(book):
+def write_covers(book: pathlib.Path) -> None:
     """Write `_static/covers/NN.png` for every executed notebook below `book` that has a cover."""
     covers = book / "_static" / "covers"
     covers.mkdir(parents=True, exist_ok=True)
@@ -17,7 +17,7 @@ def write_covers(book):
                 (covers / f"{path.name[:2]}.png").write_bytes(figure_of(cell))
 
 
-def figure_of(cell):
+def figure_of(cell: nbformat.NotebookNode) -> bytes:
     """Return the PNG that a cell shows."""
     return base64.b64decode(next(o["data"]["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})))
 

@@ -3,28 +3,30 @@
 import os
 import pathlib
 
+import pytest
+
 
 class Progress:
-    def __init__(self, config):
+    def __init__(self, config: pytest.Config) -> None:
         self.plugins = config.pluginmanager
         self.passed = pathlib.Path(os.environ["DLT_PASSED"])
 
-    def pytest_report_teststatus(self, report):
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         if report.passed:
             return ("passed" if report.when == "call" else ""), "", ""  # no dots: the lines below say more
         return None
 
-    def pytest_runtest_logreport(self, report):
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call":
             return
         name = report.nodeid.partition("::")[0]
-        terminal = self.plugins.get_plugin("terminalreporter")
-        terminal.write_line(f"{report.duration:7.1f} s  {report.outcome}  {name}", flush=True)
+        if terminal := self.plugins.get_plugin("terminalreporter"):
+            terminal.write_line(f"{report.duration:7.1f} s  {report.outcome}  {name}", flush=True)
         if report.passed:
             with self.passed.open("a", encoding="utf8") as file:
                 file.write(f"{name}\n")
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config))

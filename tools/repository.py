@@ -13,7 +13,7 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def main(url):
+def main(url: str) -> None:
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
         sys.exit(f"make repository: expected URL=https://github.com/OWNER/NAME. Received: {url!r}")
     old = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]["url"]
