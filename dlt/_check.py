@@ -110,8 +110,8 @@ def check_images(owner: str, shape: Sequence[int | None], min_side: int = 1) -> 
         )
 
 
-def check_channels(owner: str, shape: Sequence[int | None]) -> None:
-    """Raise unless `shape` is (batch, ..., channels) with known channels."""
+def check_channels(owner: str, shape: Sequence[int | None]) -> int:
+    """Return the number of channels if `shape` is (batch, ..., channels) with known channels."""
     if len(shape) < 2 or shape[-1] is None:
         fail(
             f"{owner} works on the last axis, the channels.",
@@ -119,3 +119,4 @@ def check_channels(owner: str, shape: Sequence[int | None]) -> None:
             f"shape={tuple(shape)}",
             "Give the input a fixed last axis, for example keras.Input((None, None, 3)).",
         )
+    return shape[-1]

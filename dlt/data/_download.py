@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import pathlib
 import zipfile
 import zlib
@@ -12,7 +13,7 @@ from dlt._download import cache_folder, download
 
 
 @contextlib.contextmanager
-def archive(url: str, name: str, directory: str | pathlib.Path | None) -> Iterator[str | pathlib.Path]:
+def archive(url: str, name: str, directory: str | os.PathLike | None) -> Iterator[str | os.PathLike]:
     """Give the path of a data set: `directory`, or if that is None a downloaded archive, which goes if it proves wrong.
 
     Args:
@@ -35,7 +36,7 @@ def archive(url: str, name: str, directory: str | pathlib.Path | None) -> Iterat
         raise ValueError(f"{error} What was downloaded is deleted now: call again to download it anew.") from error
 
 
-def open_folder(path: str | pathlib.Path, expected: str, inside: Iterable[str] = ()) -> pathlib.Path | zipfile.Path:
+def open_folder(path: str | os.PathLike, expected: str, inside: Iterable[str] = ()) -> pathlib.Path | zipfile.Path:
     """Return the root of a data set as something with `iterdir`: a folder, or the inside of a .zip file.
 
     Args:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -15,7 +17,7 @@ class RandomBatches(keras.utils.PyDataset):
     backend, and a second `fit` goes on where the first stopped.
     """
 
-    def __init__(self, steps: int, seed: int, epoch: int, **kwargs) -> None:
+    def __init__(self, steps: int, seed: int, epoch: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.steps, self.seed = check_positive_int("steps", steps), check_index("seed", seed)
         self.epoch = check_index("epoch", epoch)

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class SegmentationPatches(RandomBatches):
         augmentation: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
         seed: int = 0,
         epoch: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(steps, seed, epoch, **kwargs)
         self.size, self.batch_size = check_positive_int("size", size), check_positive_int("batch_size", batch_size)

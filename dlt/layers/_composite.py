@@ -1,6 +1,6 @@
 """A layer made of layers, which comes back from its config as it is now, and not as it was born."""
 
-from typing import Self
+from typing import Any, Self
 
 import keras
 
@@ -19,7 +19,7 @@ class Composite(keras.layers.Layer):
         super().__init__(**kwargs)
         self._awaited = {}
 
-    def build_parts(self, input_shape: Shape) -> None:
+    def build_parts(self, input_shape: Any) -> None:
         """Make the layers inside and build them."""
         raise NotImplementedError
 

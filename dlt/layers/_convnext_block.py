@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -41,7 +43,7 @@ class ConvNeXtBlock(Composite):
         use_bias: bool = True,
         normalization: str | None = "layer",
         activation: Activation = "gelu",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.kernel_size = check_positive_int("kernel_size", kernel_size)

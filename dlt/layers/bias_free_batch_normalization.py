@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,7 @@ class BiasFreeBatchNormalization(keras.layers.Layer):
     True
     """
 
-    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-5, **kwargs):
+    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-5, **kwargs: Any):
         super().__init__(**kwargs)
         self._precise = keras.backend.result_type(self.variable_dtype, "float32")  # at least
         self.momentum = check_fraction("momentum", momentum, "Pass momentum=0.99, or less for short trainings.")

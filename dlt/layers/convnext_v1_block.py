@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from dlt._check import check_positive
@@ -46,7 +48,7 @@ class ConvNeXtV1Block(ConvNeXtBlock):
         layer_scale: float = 1e-6,
         drop_path_rate: float = 0.0,
         kernel_regularizer: Regularizer = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(kernel_size, drop_path_rate, kernel_regularizer, **kwargs)
         self.layer_scale = check_positive("layer_scale", layer_scale)

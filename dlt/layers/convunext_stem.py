@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -38,7 +40,7 @@ class ConvUNextStem(Composite):
         use_bias: bool = False,
         normalization: str | None = "layer",
         kernel_regularizer: Regularizer = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -44,7 +46,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
     [[[[7.5, 1.5]]]]
     """
 
-    def __init__(self, epsilon: float = 1e-6, use_bias: bool = True, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.epsilon = check_not_negative("epsilon", epsilon)
         self.use_bias = bool(use_bias)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -44,7 +46,7 @@ class HANCBlock(Composite):
         k: int = 3,
         expansion: int = 3,
         kernel_regularizer: Regularizer = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)

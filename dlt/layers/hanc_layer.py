@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,7 @@ class HANCLayer(Composite):
     (1, 12, 4, 8)
     """
 
-    def __init__(self, filters: int, k: int = 3, kernel_regularizer: Regularizer = None, **kwargs):
+    def __init__(self, filters: int, k: int = 3, kernel_regularizer: Regularizer = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
         self.k = check_positive_int("k", k)

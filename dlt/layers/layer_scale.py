@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from dlt._check import check_positive
@@ -29,7 +31,7 @@ class LayerScale(keras.layers.Layer):
     [[0.5, 0.5]]
     """
 
-    def __init__(self, initial_value: float = 1e-6, **kwargs):
+    def __init__(self, initial_value: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         self.initial_value = check_positive("initial_value", initial_value)
 

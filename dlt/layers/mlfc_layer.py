@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -47,7 +48,7 @@ class MLFCLayer(Composite):
         channels_list: Sequence[int],
         num_iterations: int = 1,
         kernel_regularizer: Regularizer = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.channels_list = [check_positive_int("channels_list", channels) for channels in channels_list]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -33,7 +35,7 @@ class ResPath(Composite):
     (1, 7, 5, 8)
     """
 
-    def __init__(self, num_blocks: int, kernel_regularizer: Regularizer = None, **kwargs):
+    def __init__(self, num_blocks: int, kernel_regularizer: Regularizer = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_blocks = check_positive_int("num_blocks", num_blocks)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)

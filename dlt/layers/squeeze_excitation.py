@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -36,13 +38,12 @@ class SqueezeExcitation(Composite):
     4
     """
 
-    def __init__(self, reduction: int = 8, **kwargs):
+    def __init__(self, reduction: int = 8, **kwargs: Any):
         super().__init__(**kwargs)
         self.reduction = check_positive_int("reduction", reduction)
 
     def build_parts(self, input_shape: Shape) -> None:
-        check_channels("SqueezeExcitation", input_shape)
-        channels, policy = input_shape[-1], self.dtype_policy
+        channels, policy = check_channels("SqueezeExcitation", input_shape), self.dtype_policy
         self.reduce = layers.Dense(max(1, channels // self.reduction), dtype=policy, name="reduce")
         self.restore = layers.Dense(channels, activation="sigmoid", dtype=policy, name="restore")
         self.norm = batch_norm("norm", policy)

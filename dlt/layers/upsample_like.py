@@ -31,7 +31,7 @@ class UpsampleLike(keras.layers.Layer):
         for shape in input_shape:
             check_images("UpsampleLike", shape)
         for coarse, fine in zip(input_shape[0][1:3], input_shape[1][1:3], strict=True):
-            if None not in (coarse, fine) and not fine <= 2 * coarse <= fine + 1:
+            if coarse is not None and fine is not None and not fine <= 2 * coarse <= fine + 1:
                 fail(
                     "UpsampleLike doubles the first map and crops it to the second.",
                     "sides of the first that are half of the second's, rounded up",
