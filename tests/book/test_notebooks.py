@@ -103,7 +103,7 @@ def test_no_backend_is_imported(path):
 def test_claims_are_asserted(path):
     asserts = [line for line in code_lines(path) if re.match(r"\s*assert |\s*np\.testing\.assert_", line)]
     assert len(asserts) >= (8 if path in CHAPTERS else 3)
-    assert not [line for line in asserts if re.match(r"\s*assert (True|1)\b", line)]
+    assert not [line for line in asserts if re.match(r"\s*assert (True|1)\s*(#|,|$)", line)]
     assert "try:" not in "".join(code_lines(path)) or "else:" in "".join(code_lines(path)), "a swallowed error"
 
 
