@@ -4,7 +4,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from dlt.models._model import Model
 
@@ -43,6 +43,15 @@ def as_model(layer, shape):
 def several(shape):
     """Return a shape, or a list of shapes, as a list."""
     return shape if isinstance(shape, list) else [shape]
+
+
+def float64(x):
+    """Return a tensor of any float type as an array of float64."""
+    return ops.convert_to_numpy(x).astype("float64")
+
+
+# Without a switch that has to be set before anything else, JAX has no float64.
+DOUBLE = pytest.param("float64", marks=pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX: no float64"))
 
 
 def shared(path):

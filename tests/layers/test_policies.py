@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.helpers import as_model, randomise, several
+from tests.helpers import DOUBLE, as_model, float64, randomise, several
 from tests.layers.test_keras_protocols import each_layer
 
 
@@ -28,22 +28,17 @@ def channels_first():
 
 
 @each_layer
-@pytest.mark.parametrize("policy", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", DOUBLE])
 def test_a_pure_policy_trains_without_nan(case, policy):
     keras.config.set_dtype_policy(policy)
     model = model_of(case)
     x = images(case)
-    before = [ops.convert_to_numpy(ops.cast(weight, "float64")) for weight in model.trainable_weights]
+    before = [float64(weight) for weight in model.trainable_weights]
     assert {weight.dtype for weight in model.trainable_weights} <= {policy}
     model.compile(keras.optimizers.SGD(1e-2), "mse", run_eagerly=True)
-    loss = model.train_on_batch(x, np.ones(model(x).shape))
-    after = [ops.convert_to_numpy(ops.cast(weight, "float64")) for weight in model.weights]
-    assert np.isfinite(loss)
-    assert all(np.all(np.isfinite(weight)) for weight in after)
-    assert any(
-        np.any(ops.convert_to_numpy(ops.cast(w, "float64")) != b)
-        for w, b in zip(model.trainable_weights, before, strict=True)
-    )
+    assert np.isfinite(model.train_on_batch(x, np.ones(model(x).shape)))
+    assert all(np.all(np.isfinite(float64(weight))) for weight in model.weights)
+    assert any(np.any(float64(w) != old) for w, old in zip(model.trainable_weights, before, strict=True))
 
 
 @each_layer
@@ -54,7 +49,7 @@ def test_a_policy_may_come_after_the_weights(case, deep):
     expected = ops.convert_to_numpy(model(x))
     for layer in model._flatten_layers(include_self=False, recursive=deep):
         layer.dtype_policy = keras.DTypePolicy("mixed_float16")
-    again = ops.convert_to_numpy(ops.cast(model(x), "float32"))
+    again = float64(model(x))
     np.testing.assert_allclose(again, expected, rtol=0.05, atol=0.05 * np.abs(expected).max())
     assert not np.array_equal(again, expected) or case.name == "UpsampleLike"
 
