@@ -1,5 +1,8 @@
 """Every public layer and model keeps every promise, on the backend that Keras runs on."""
 
+import copy
+import json
+import pickle
 import re
 
 import keras
@@ -17,6 +20,12 @@ each_trained_case = pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=[pytest.mark.slow] * (case.cls is models.AccUNet)) for case in CASES],
     ids=[case.name for case in CASES],
+)
+MODELS = [case for case in CASES if issubclass(case.cls, keras.Model)]
+each_model = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case.cls is models.AccUNet)) for case in MODELS],
+    ids=[case.name for case in MODELS],
 )
 
 
@@ -85,6 +94,130 @@ def test_saved_model_is_the_same_model(case, tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     x = batch(case)
     np.testing.assert_array_equal(ops.convert_to_numpy(again(x)), ops.convert_to_numpy(model(x)))
+
+
+def leaves(model):
+    """Return the layers with weights that have no layers inside."""
+    inside = model._flatten_layers(include_self=False)
+    return [layer for layer in inside if layer.weights and not list(layer._flatten_layers(include_self=False))]
+
+
+def with_a_policy(case):
+    return model_of(case, dtype=keras.DTypePolicy("mixed_bfloat16"))
+
+
+def frozen(case):
+    """A third of the layers is frozen, and one whole part."""
+    model = model_of(case)
+    for layer in leaves(model)[::3]:
+        layer.trainable = False
+    model.layers[len(model.layers) // 2].trainable = False
+    return model
+
+
+def quantized(mode):
+    def make(case):
+        model = model_of(case)
+        model.quantize(mode, filters=lambda layer: type(layer) is keras.layers.Dense)
+        return model
+
+    return make
+
+
+def inside(case):
+    """Frozen in part, and a layer of another model."""
+    model = frozen(case)
+    images = tree.map_structure(lambda x: keras.Input(x.shape[1:]), model.input)
+    return keras.Model(images, keras.layers.ReLU()(model(images)))
+
+
+def with_a_new_head(case):
+    model = frozen(case)
+    return keras.Model(model.input, keras.layers.Dense(3, name="new_head")(model.layers[-1].input))
+
+
+def through_a_file(model, folder):
+    model.save(folder / "model.keras")
+    return keras.saving.load_model(folder / "model.keras")
+
+
+WAYS = {  # (a model, a folder) -> the same model once more
+    "file": through_a_file,
+    "pickle": lambda model, _: pickle.loads(pickle.dumps(model)),
+    "deepcopy": lambda model, _: copy.deepcopy(model),
+    "config": lambda model, _: type(model).from_config(model.get_config()),
+    "clone": lambda model, _: keras.models.clone_model(model),
+}
+STATES = {  # what a model has become, and the ways that are tried; pickle and deepcopy go through a file too
+    "policy": (with_a_policy, ("file", "clone")),
+    "frozen": (frozen, tuple(WAYS)),
+    "int8": (quantized("int8"), ("file", "clone")),
+    "int4": (quantized("int4"), ("file",)),
+    "inside": (inside, ("file",)),
+    "new head": (with_a_new_head, ("file", "clone")),
+}
+
+
+@each_model
+@pytest.mark.parametrize("state", STATES)
+def test_what_a_model_has_become_comes_back(case, state, tmp_path):
+    """For layers in other people's networks, see `test_keras_protocols`."""
+    make, ways = STATES[state]
+    if case.cls is models.AccUNet:  # it takes long to build, and is made of layers that go all ways
+        ways = ways[:1]
+    model = make(case)
+    if state not in ("int8", "int4"):
+        randomise(model)
+    x = batch(case)
+    expected = ops.convert_to_numpy(model(x))
+    for way in ways:
+        again = WAYS[way](model, tmp_path)
+        for kind in ("trainable_weights", "non_trainable_weights"):
+            assert [w.path for w in getattr(again, kind)] == [w.path for w in getattr(model, kind)], way
+        if way in ("config", "clone"):  # these bring no weights
+            again.set_weights(model.get_weights())
+        np.testing.assert_array_equal(ops.convert_to_numpy(again(x)), expected, err_msg=way)
+        if way != "clone":  # Keras clones a model of any class into a keras.Model
+            assert json.dumps(again.get_config()) == json.dumps(model.get_config())
+
+
+@pytest.fixture
+def channels_first():
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@each_model
+def test_channels_stay_last_where_the_global_default_is_first(case, channels_first):
+    model = randomise(case.make())
+    x = batch(case)
+    found = ops.convert_to_numpy(model(x))
+    keras.config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(found, ops.convert_to_numpy(randomise(case.make())(x)))
+
+
+RANDOM = {"drop_path_rate": 0.5, "dropout_rate": 0.5}
+
+
+@each_model
+@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+def test_training_goes_on_as_if_it_had_never_been_saved(case, optimizer, tmp_path):
+    """Two steps, a file, two more steps: the weights are those of four steps, masks of dropout included."""
+    model = randomise(case.make(**{key: rate for key, rate in RANDOM.items() if key in case.make().get_config()}))
+    leaves(model)[1].trainable = False
+    chosen = keras.optimizers.Adam(1e-2) if optimizer == "adam" else keras.optimizers.SGD(1e-3, momentum=0.9)
+    model.compile(chosen, "mse", metrics=["mae"], run_eagerly=True)
+    x = batch(case)
+    target = np.random.default_rng(2).normal(size=model.compute_output_shape(x.shape)).astype("float32")
+    for _ in range(2):
+        model.train_on_batch(x, target)
+    again = through_a_file(model, tmp_path)
+    assert (again.loss, int(again.optimizer.iterations)) == ("mse", 2)
+    for _ in range(2):
+        assert again.train_on_batch(x, target, return_dict=True) == model.train_on_batch(x, target, return_dict=True)
+    for one, two in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(two), err_msg=two.path)
 
 
 @each_trained_case
