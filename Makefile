@@ -27,10 +27,11 @@ setup-torch:
 book: setup
 	@$(python) -m tools.book
 
-# Unit, contract, doctest and layout tests; the chapters and the site; then tests of the built site.
+# Style and types; unit, contract, doctest and layout tests; the chapters and the site; then tests of the built site.
 test: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
 	@XLA_FLAGS="$(hasty)" $(pytest) --ignore=tests/site
 	@$(python) -m tools.book
 	@$(pytest) tests/site

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -77,6 +78,35 @@ def test_everything_public_has_a_docstring_that_says_enough():
             if callable(thing):
                 assert thing.__doc__, name
                 assert len(thing.__doc__.splitlines()[0]) > 20, name
+
+
+def public_functions():
+    """Yield name and function for all that is public: functions, and of classes what they define themselves."""
+    for part in sorted(dlt.__all__):
+        module = importlib.import_module(f"dlt.{part}")
+        own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
+        for name in getattr(module, "__all__", own):
+            thing = getattr(module, name)
+            members = vars(thing) if inspect.isclass(thing) else {"": thing}
+            for member, function in members.items():
+                function = getattr(function, "fget", getattr(function, "__func__", function))
+                if inspect.isfunction(function) and (member in ("__init__", "__call__") or member[:1] != "_"):
+                    yield f"{part}.{name}.{member}", function
+
+
+def test_everything_public_has_type_hints():
+    """Of all arguments and of what is returned; what is passed on as *args or **kwargs may go without."""
+    lacking = {}
+    for name, function in public_functions():
+        signature = inspect.signature(function)
+        named = [p for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        plain = [p.name for p in named if p.annotation is p.empty and p.name not in ("self", "cls")]
+        if signature.return_annotation is signature.empty and not name.endswith("__init__"):
+            plain.append("return")
+        if plain:
+            lacking[name] = plain
+    assert not lacking
+    assert (ROOT / "dlt" / "py.typed").exists()
 
 
 def test_the_package_reaches_its_parts():

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class NoisyPatches(RandomBatches):
         steps: int = 100,
         seed: int = 0,
         epoch: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(steps, seed, epoch, **kwargs)
         if np.shape(sigma) != (2,) or not 0 <= sigma[0] <= sigma[1] < np.inf:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 from dlt._check import check_rate
@@ -34,10 +36,10 @@ class StochasticDepth(Dropout):
     [0.0, 2.0]
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | keras.random.SeedGenerator | None = None, **kwargs: Any) -> None:
         super().__init__(check_rate("rate", rate), noise_shape=(None, 1, 1, 1), seed=seed, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         del config["noise_shape"]  # always one entry per sample
         return config

@@ -60,7 +60,7 @@ class Counter:
         self.counts, self.uncounted, self.heard, self.ran = {}, {}, set(), {}
 
     @contextlib.contextmanager
-    def state(self, **values) -> Iterator[None]:
+    def state(self, **values: Any) -> Iterator[None]:
         """While open, `path`, `factor`, `active` or what was counted are others."""
         before = {name: vars(self)[name] for name in values}
         vars(self).update(values)

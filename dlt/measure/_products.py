@@ -1,6 +1,7 @@
 """Multiply-adds of the functions of Keras's backend that multiply and sum, from the shapes they get and give."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -71,7 +72,8 @@ def unknown(*_, **__):
     """Their multiply-adds depend on the algorithm."""
 
 
-PRODUCTS = {  # module of the backend -> name of its function -> multiply-adds of one call
+# Module of the backend -> name of its function -> multiply-adds of one call.
+PRODUCTS: dict[str, dict[str, Callable]] = {
     "numpy": {
         "matmul": of_matmul,
         "dot": of_matmul,
@@ -122,7 +124,8 @@ def difference(lower, upper):
     return max(int(upper) - int(lower), 0) if plain else None
 
 
-LOOPS = {  # name -> (name of the body, number of steps from the arguments; None is not known)
+# Name -> (name of the body, number of steps from the arguments; None is not known).
+LOOPS: dict[str, tuple[str, Callable]] = {
     "rnn": ("step_function", lambda inputs, time_major=False, **_: first(inputs)[0 if time_major else 1]),
     "fori_loop": ("body_fun", lambda lower, upper, **_: difference(lower, upper)),
     "while_loop": ("body", unknown),

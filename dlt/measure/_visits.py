@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -81,7 +81,7 @@ def record(inside: list[Visit], model: keras.Operation, x: Any, finish: dict | N
         model(x, training=False)
 
 
-def recording(each: Visit, stack: list, finish: dict | None):
+def recording(each: Visit, stack: list, finish: dict | None) -> Callable:
     """Return the `call` of a part that notes its first call, and every call with the part around it."""
     original, done = own_call(each.part)[1], []
 

@@ -93,7 +93,7 @@ def activation_memory(model: keras.Layer, input_shape: tuple | None = None, batc
         outputs = keras.tree.flatten(model(inputs))
         walk(outputs, names, None, steps, order)
     outputs = [name_of(output, names) for output in outputs]
-    total = sum(live.values()) + sum(sum(step.makes.values()) for step in steps)
+    total = sum([*live.values(), *(sum(step.makes.values()) for step in steps)])
     return ActivationMemory(per_layer_of(steps), total, *peak_of(live, steps, outputs))
 
 

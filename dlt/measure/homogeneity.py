@@ -1,6 +1,8 @@
 import dataclasses
 import math
 import numbers
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -79,7 +81,7 @@ class Homogeneity(Table):
 
 
 @full_float32()
-def homogeneity(model, x, scales=SCALES):
+def homogeneity(model: Callable, x: Any, scales: Iterable[float] = SCALES) -> Homogeneity:
     """Measure whether a function keeps the scale of its input, forgets it, or neither.
 
     f is *equivariant* to scale (homogeneous of degree 1) if `f(a x) = a f(x)` for all a > 0, and *invariant*

@@ -127,13 +127,13 @@ def homogeneity_breakers(model: keras.Layer, x: Any = None, scales: Iterable[flo
     >>> [(breaker.path, breaker.reason) for breaker in homogeneity_breakers(model)]
     [('biased', 'additive weight: bias'), ('curved', 'activation: gelu')]
     """
-    scales = check_scales(scales)
+    factors = check_scales(scales)
     check_floats(model)
     x = draw(model) if x is None else keras.tree.map_structure(as_float32, x)
     rng = np.random.default_rng(1)
     other = keras.tree.map_structure(lambda array: array * rng.normal(size=array.shape).astype("float32"), x)
     with in_float32(model), randomised_zeros(model):
-        found = [judge(each, scales) for each in visit(model, x, other)]
+        found = [judge(each, factors) for each in visit(model, x, other)]
     return Breakers(breaker for breaker in found if breaker)
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ class LocalFilters(Table):
         header = ("pixel", "output", "filter times image")
         return [header, *((pixel, f"{output:.5f}", f"{total:.5f}") for pixel, output, total in found)]
 
-    def plot(self, radius: int = 8):
+    def plot(self, radius: int = 8) -> Any:
         """Draw the filters around their pixels, each in its own scale; blue is negative and red positive."""
         from dlt.plot import images  # matplotlib is slow to import, and only figures need it
 

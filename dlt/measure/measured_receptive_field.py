@@ -34,7 +34,8 @@ class MeasuredReceptiveField(Table):
     @property
     def size(self) -> tuple[int, int]:
         """Return height and width of the rectangle around all pixels that count."""
-        return tuple(ends[1] - ends[0] + 1 if ends else 0 for ends in self.interval())
+        height, width = (ends[1] - ends[0] + 1 if ends else 0 for ends in self.interval())
+        return height, width
 
     @property
     def cut(self) -> bool:

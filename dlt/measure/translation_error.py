@@ -110,9 +110,10 @@ def translation_error(
             shifts, tuple(relative(first, y, d, margin) for d, y in zip(shifts, moved, strict=True)), None
         )
     steps = steps_of(model, (height, width, images.shape[3]), stride)
-    errors = [relative(*overlap(first, y, d, steps, margin), d, margin) for d, y in zip(shifts, moved, strict=True)]
-    numbers = tuple(int(step) if step.denominator == 1 else float(step) for step in steps)
-    return TranslationError(shifts, tuple(errors), numbers[0] if numbers[0] == numbers[1] else numbers)
+    pairs = [overlap(first, y, d, steps, margin) for d, y in zip(shifts, moved, strict=True)]
+    errors = [relative(still, y, d, margin) for d, (still, y) in zip(shifts, pairs, strict=True)]
+    rows, columns = (int(step) if step.denominator == 1 else float(step) for step in steps)
+    return TranslationError(shifts, tuple(errors), rows if rows == columns else (rows, columns))
 
 
 class Function(keras.Layer):

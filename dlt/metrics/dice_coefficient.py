@@ -58,7 +58,7 @@ class DiceCoefficient(keras.metrics.MeanMetricWrapper):
             `(batch, height, width, 1)`, or there is a weight for each pixel.
     """
 
-    def __init__(self, threshold: float = 0.5, name: str = "dice", **kwargs) -> None:
+    def __init__(self, threshold: float = 0.5, name: str = "dice", **kwargs: Any) -> None:
         threshold = check_fraction("threshold", threshold, "Pass for example 0.5.")
         super().__init__(dice_coefficient, name=name, threshold=threshold, **kwargs)
         self.threshold = threshold

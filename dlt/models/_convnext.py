@@ -1,6 +1,6 @@
 import os
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import keras
 from keras import layers
@@ -41,7 +41,7 @@ class ConvNeXt(Model):
     """
 
     MODEL_VARIANTS: dict = {}
-    block = None  # the class of the residual block
+    block: Any = None  # the class of the residual block
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class ConvNeXt(Model):
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         patch_size: int | None = None,
         dtype: str | keras.dtype_policies.DTypePolicy | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         depths, dims = check_stages(depths, dims)
         check_images(type(self).__name__, (None, *input_shape))
@@ -83,7 +83,7 @@ class ConvNeXt(Model):
         self._min_side = min_side
 
     @classmethod
-    def from_variant(cls, variant: str, **kwargs) -> Self:
+    def from_variant(cls, variant: str, **kwargs: Any) -> Self:
         """Return the network of a published size, a key of `MODEL_VARIANTS`.
 
         Args:
@@ -148,12 +148,14 @@ class ConvNeXt(Model):
 
         Output shapes: `(batch, height / s, width / s, dims[i])` with `s = patch_size * 2**i`.
         """
-        last_blocks = [f"stage_{i}_block_{depth - 1}" for i, depth in enumerate(self._config["depths"])]
+        last_blocks = [f"stage_{i}_block_{depth - 1}" for i, depth in enumerate(self.get_config()["depths"])]
         outputs = [self.get_layer(block).output for block in last_blocks]
         return keras.Model(self.input, outputs, name=name or f"{self.name}_features")
 
 
-def create(factory: Callable, cls: type, variant: str, pretrained: str | os.PathLike | None, **kwargs) -> ConvNeXt:
+def create(
+    factory: Callable, cls: type[ConvNeXt], variant: str, pretrained: str | os.PathLike | None, **kwargs: Any
+) -> ConvNeXt:
     """Build a variant and, on request, fill it: the body of the two `create_convnext_*` functions."""
     check_arguments(factory, kwargs, cls)
     model = cls.from_variant(variant, **kwargs)

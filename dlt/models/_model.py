@@ -62,7 +62,7 @@ class Model(keras.Model):
     test_on_batch = entry("test_on_batch")
     predict_on_batch = entry("predict_on_batch")
 
-    def __call__(self, inputs: Any, *args, **kwargs) -> Any:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the network after checking the images."""
         self._check_input(inputs)
         return super().__call__(inputs, *args, **kwargs)
@@ -127,7 +127,7 @@ def arguments(*makers: Callable) -> list[str]:
     names = []
     for maker in makers:
         classes = maker.__mro__[: maker.__mro__.index(Model)] if isinstance(maker, type) else ()
-        for function in [cls.__init__ for cls in classes if "__init__" in vars(cls)] or [maker]:
+        for function in [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls)] or [maker]:
             names += [
                 name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in NAMED
             ]

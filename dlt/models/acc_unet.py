@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -62,7 +63,7 @@ class AccUNet(Model):
         final_activation: str | Callable | None = "auto",
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         dtype: str | keras.dtype_policies.DTypePolicy | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         config = {
             "input_channels": check_positive_int("input_channels", input_channels),
@@ -110,7 +111,7 @@ def create_acc_unet(
     base_filters: int = 32,
     mlfc_iterations: int = 3,
     pretrained: str | os.PathLike | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> AccUNet:
     """Return an ACC-UNet, for any number of classes.
 
@@ -145,7 +146,7 @@ def create_acc_unet(
 
 
 def create_acc_unet_binary(
-    input_channels: int, input_shape: tuple[int | None, int | None] | None = None, **kwargs
+    input_channels: int, input_shape: tuple[int | None, int | None] | None = None, **kwargs: Any
 ) -> AccUNet:
     """Return an ACC-UNet for binary segmentation: one class, sigmoid.
 
@@ -164,7 +165,7 @@ def create_acc_unet_binary(
 
 
 def create_acc_unet_multiclass(
-    input_channels: int, num_classes: int, input_shape: tuple[int | None, int | None] | None = None, **kwargs
+    input_channels: int, num_classes: int, input_shape: tuple[int | None, int | None] | None = None, **kwargs: Any
 ) -> AccUNet:
     """Return an ACC-UNet for several classes: softmax, so that the probabilities of a pixel sum to 1.
 

@@ -1,4 +1,5 @@
 import os
+from typing import Any
 
 import keras
 
@@ -58,7 +59,7 @@ def create_convnext_v1(
     num_classes: int = 1000,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
     pretrained: str | os.PathLike | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> ConvNeXtV1:
     """Return a ConvNeXt V1 of a published size, with random or given weights.
 

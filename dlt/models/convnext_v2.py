@@ -1,4 +1,5 @@
 import os
+from typing import Any
 
 import keras
 
@@ -61,7 +62,7 @@ def create_convnext_v2(
     num_classes: int = 1000,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
     pretrained: str | os.PathLike | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> ConvNeXtV2:
     """Return a ConvNeXt V2 of a published size, with random or given weights.
 

@@ -1,6 +1,6 @@
 import os
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import keras
 
@@ -89,7 +89,7 @@ class ConvUNextModel(Model):
         final_activation: str | Callable | None = "linear",
         enable_deep_supervision: bool = False,
         dtype: str | keras.dtype_policies.DTypePolicy | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         check_images(type(self).__name__, (None, *input_shape))
         config = checked(
@@ -118,7 +118,7 @@ class ConvUNextModel(Model):
         self._config = {**config, "dtype": policy}
 
     @classmethod
-    def from_variant(cls, variant: str, **kwargs) -> Self:
+    def from_variant(cls, variant: str, **kwargs: Any) -> Self:
         """Return the network of a named size, a key of `MODEL_VARIANTS`.
 
         Args:
@@ -138,7 +138,7 @@ def create_convunext_variant(
     enable_deep_supervision: bool = False,
     output_channels: int | None = None,
     pretrained: str | os.PathLike | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> ConvUNextModel:
     """Return a ConvUNext of a named size.
 

@@ -1,6 +1,7 @@
 import importlib.resources
 import os
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import keras
 
@@ -19,7 +20,7 @@ def create_convunext_denoiser(
     pretrained: str | os.PathLike | bool | None = None,
     use_bias: bool = False,
     name: str = "convunext_denoiser",
-    **kwargs,
+    **kwargs: Any,
 ) -> Model:
     """Return a blind denoiser: noisy images in, clean images of the same size out, whatever the noise level.
 

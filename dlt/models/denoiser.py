@@ -1,10 +1,12 @@
+from typing import Any
+
 import keras
 
 from dlt.models._model import Model, check_arguments
 from dlt.models.residual_unet import ResidualUNet
 
 
-def create_denoiser(channels: int = 1, use_bias: bool = False, name: str = "denoiser", **kwargs) -> Model:
+def create_denoiser(channels: int = 1, use_bias: bool = False, name: str = "denoiser", **kwargs: Any) -> Model:
     """Return a blind denoiser: noisy images in, clean images of the same size out, whatever the noise level.
 
     A `ResidualUNet` estimates the noise, and the estimate is subtracted: `f(x) = x - net(x)`. Nobody tells it how noisy

@@ -1,5 +1,6 @@
 import importlib.resources
 import os
+from typing import Any
 
 from dlt._check import check_choice
 from dlt.convert import load_weights
@@ -9,7 +10,7 @@ from dlt.models.convunext import ConvUNextModel
 from dlt.models.unet import UNet
 
 LEVELS = {"input_shape": (None, None, 1), "output_channels": 1, "depth": 4, "initial_filters": 12}
-NETWORKS = {  # name: class, its arguments
+NETWORKS: dict[str, tuple[type[Model], dict]] = {  # name: class, its arguments
     "unet": (UNet, LEVELS),
     "convunext": (ConvUNextModel, {**LEVELS, "blocks_per_level": 1, "use_bias": True}),
     "acc_unet": (AccUNet, {"input_channels": 1, "base_filters": 8, "expansion": 3}),
@@ -17,7 +18,7 @@ NETWORKS = {  # name: class, its arguments
 
 
 def create_nuclei_segmenter(
-    network: str = "unet", pretrained: str | os.PathLike | None = None, name: str | None = None, **kwargs
+    network: str = "unet", pretrained: str | os.PathLike | None = None, name: str | None = None, **kwargs: Any
 ) -> Model:
     """Return a small network that finds cell nuclei in microscope images: one of three that chapter 22 compares.
 

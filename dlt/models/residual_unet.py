@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -51,7 +52,7 @@ class ResidualUNet(Model):
         use_bias: bool = False,
         output_channels: int | None = None,
         dtype: str | keras.dtype_policies.DTypePolicy | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         check_images(type(self).__name__, (None, *input_shape))
         if len(filters) != len(blocks) or not len(filters):

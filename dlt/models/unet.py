@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
@@ -53,7 +54,7 @@ class UNet(Model):
         output_channels: int | None = None,
         final_activation: str | Callable | None = "linear",
         dtype: str | keras.dtype_policies.DTypePolicy | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         check_images(type(self).__name__, (None, *input_shape))
         config = {

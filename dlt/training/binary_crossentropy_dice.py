@@ -40,7 +40,7 @@ class BinaryCrossentropyDice(keras.losses.Loss):
     """
 
     def __init__(
-        self, dice: float = 0.5, axis: tuple[int, int, int] | None = None, name: str = "bce_dice", **kwargs
+        self, dice: float = 0.5, axis: tuple[int, int, int] | None = None, name: str = "bce_dice", **kwargs: Any
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.dice = check_fraction("dice", dice, "Take keras.losses.Dice for 1, keras.losses.BinaryCrossentropy for 0.")

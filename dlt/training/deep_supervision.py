@@ -123,7 +123,7 @@ class DeepSupervision(keras.utils.PyDataset):
             number.
     """
 
-    def __init__(self, dataset: keras.utils.PyDataset, levels: int, labels: bool = False, **kwargs) -> None:
+    def __init__(self, dataset: keras.utils.PyDataset, levels: int, labels: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(dataset, keras.utils.PyDataset):
             fail(
