@@ -11,19 +11,9 @@ from dlt._check import fail
 from dlt._precision import full_float32
 from dlt.measure._table import Table
 from dlt.measure._trace import children, symbolic_inputs
-from dlt.measure._visits import (
-    ADDED,
-    OtherPath,
-    Visit,
-    differ,
-    in_float32,
-    is_float,
-    probe,
-    randomised_zeros,
-    reference,
-    visit,
-)
-from dlt.measure.homogeneity import SCALES, TOLERANCE, Homogeneity, check_scales, compare
+from dlt.measure._verdict import tolerance, verdict
+from dlt.measure._visits import ADDED, Visit, in_float32, randomised_zeros, visit
+from dlt.measure.homogeneity import SCALES, check_scales
 
 HOMOGENEOUS = ("linear", "relu", "leaky_relu")
 FORGETFUL = (  # divide by a size measured on the very input
@@ -43,7 +33,6 @@ KNOWN = (  # what they do is known from their weights and their activation, and 
     layers.LayerNormalization,
     layers.SeparableConv2D,
 )
-ROUNDING = {"float16": 4e-3, "bfloat16": 3e-2}  # four units in the last place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,65 +192,6 @@ def is_wiring(part: keras.Operation) -> bool:
 def is_of_keras(part: keras.Operation) -> bool:
     """Return whether a part is one of Keras's own, so that its attributes mean what they say."""
     return type(part).__module__.startswith("keras.")
-
-
-def tolerance(each: Visit) -> float:
-    """Return the largest error that rounding explains: more in a part that answers in half precision."""
-    dtypes = {keras.backend.standardize_dtype(y.dtype) for y in keras.tree.flatten(each.reply) if is_float(y)}
-    return max([TOLERANCE, *(ROUNDING.get(dtype, 0.0) for dtype in dtypes)])
-
-
-def verdict(each: Visit, scales: tuple, crop: bool = False) -> Homogeneity:
-    """Return the `Homogeneity` of a part alone: of its outputs, or of what it gives a child, whichever is worst."""
-    if crop:
-        small = cropped(each)
-        result = of_outputs(probe(small, 1.0)[0], [probe(small, a)[0] for a in scales], scales)
-        if math.isfinite(result.degree):
-            return result
-    try:
-        probes = zip(*[probe(each, a) for a in scales], strict=True)
-    except OtherPath:
-        return Homogeneity(scales, (math.inf,), (math.inf,), math.nan)
-    results = (of_outputs(before, after, scales) for before, after in zip(reference(each), probes, strict=True))
-    return max(results, key=lambda result: result.equivariance_error)
-
-
-def of_outputs(before: list, after: Iterable, scales: tuple) -> Homogeneity:
-    """Return the `Homogeneity` of outputs, of which floating-point numbers must scale and all others stay.
-
-    Zeros that stay zeros keep the scale; numbers that a float cannot hold do not.
-    """
-    after, floats = list(after), [index for index, y in enumerate(before) if is_float(y)]
-    chosen = [as_arrays(outputs, floats) for outputs in [before, *after]]
-    others = [index for index, y in enumerate(before) if hasattr(y, "shape") and index not in floats]
-    moved = any(differ(before[index], outputs[index]) for outputs in after for index in others)
-    finite = all(np.isfinite(y).all() for outputs in chosen for y in outputs)
-    loud = [index for index, y in enumerate(chosen[0]) if y.any()]
-    raised = any(y.any() for outputs in chosen for index, y in enumerate(outputs) if index not in loud)
-    if finite and not raised and not moved and loud:
-        first, *rest = [[outputs[index] for index in loud] for outputs in chosen]
-        return compare(first, rest, scales)
-    error = math.inf if moved or raised or not finite else 0.0
-    return Homogeneity(scales, (error,), (error,), math.nan)
-
-
-def as_arrays(outputs: list, which: list) -> list:
-    """Return some of the outputs as arrays of float64."""
-    return [ops.convert_to_numpy(ops.cast(outputs[index], "float32")).astype("float64") for index in which]
-
-
-def cropped(each: Visit) -> Visit:
-    """Return a visit on the middle of its maps: a convolution, a dense layer or a norm does the same everywhere."""
-    window = getattr(each.part, "kernel_size", ()), getattr(each.part, "dilation_rate", ())
-    side = 4 + max((size * rate for size, rate in zip(*map(np.atleast_1d, window), strict=False)), default=0)
-
-    def crop(x):
-        if not is_float(x) or len(x.shape) != 4 or getattr(each.part, "data_format", "") == "channels_first":
-            return x
-        rows, columns = (slice((n - min(n, side)) // 2, (n + min(n, side)) // 2) for n in x.shape[1:3])
-        return x[:, rows, columns]
-
-    return dataclasses.replace(each, given=keras.tree.map_structure(crop, each.given))
 
 
 def read(part: keras.Operation, by_keras: bool = False) -> list[str]:

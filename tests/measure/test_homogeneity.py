@@ -1,5 +1,7 @@
 """Functions whose degree is known by heart, functions that keep none, and networks drawn at random."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from keras import layers, ops
 
 from dlt.layers import BiasFreeBatchNormalization, ConvNeXtV1Block, GlobalResponseNormalization
 from dlt.measure import homogeneity, homogeneity_breakers
+from tests.measure.random_scales import random_scales
 
 KEEP = {  # maker of a layer on maps of 4 channels that keeps the scale
     "conv": lambda: layers.Conv2D(4, 3, padding="same", use_bias=False),
@@ -158,6 +161,20 @@ class Gelu(keras.Model):
 
     def call(self, x):
         return self.second(ops.gelu(self.first(x)))
+
+
+FUZZED = range(int(os.environ.get("DLT_FUZZ", 6)))  # more: DLT_FUZZ=500 pytest -k random_network
+
+
+@pytest.mark.parametrize("seed", FUZZED)
+def test_random_networks_break_the_scale_where_a_part_does(seed):
+    model, compensated = random_scales(seed)
+    x = batch((2, 6, 6, 4), seed)
+    found = homogeneity_breakers(model, x)
+    if homogeneity(model, x).verdict == "equivariant":
+        assert found == () or compensated
+    else:
+        assert found
 
 
 def test_arithmetic_before_a_child_is_seen():
