@@ -121,8 +121,10 @@ def test_an_optimizer_gets_its_variables_when_training_begins(name):
     x = np.zeros((2, 16, 16, 1), "float32")
     model.compile("adam", "mse", run_eagerly=True)
     model.predict(x, verbose=0)
-    model.evaluate(x, np.zeros(model(x).shape), verbose=0)
     assert not model.optimizer.built
+    if keras.backend.backend() == "tensorflow":  # on JAX and PyTorch, Keras builds everything before it evaluates
+        model.evaluate(x, np.zeros(model(x).shape), verbose=0)
+        assert not model.optimizer.built
     model.fit(x, np.zeros(model(x).shape), verbose=0)
     assert model.optimizer.built
 
