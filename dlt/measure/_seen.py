@@ -12,6 +12,7 @@ import numpy as np
 
 NOTHING = (1 << 30, -1)  # first and last of an element that sees no pixel: neutral under minimum and maximum
 NO_TAP = -(1 << 30)  # in a list of positions: none here, and none missing either
+FEW = 2**14  # elements that are written out for the sake of zeros around a map, along an axis that is not the image's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +122,11 @@ def look_up(seen, axis, taps):
     does an element that reads only them.
     """
     shape = [taps.shape[1] if i == axis else side for i, side in enumerate(seen.shape)]
-    if seen.first.shape[axis] == 1 < seen.shape[axis]:  # nothing differs along this axis
-        return seen.along(lambda values: values, shape)
     inside = (taps >= 0) & (taps < seen.shape[axis])
+    if seen.first.shape[axis] == 1 < seen.shape[axis]:  # nothing differs along this axis
+        if inside.any(axis=0).all() or seen.first.size * taps.shape[1] > FEW:
+            return seen.along(lambda values: values, shape)
+        seen = seen.spread(axis)  # but now it will: what reads only zeros sees nothing
     beyond = ~inside & (taps != NO_TAP)
     at = (slice(None),) * axis + (np.clip(taps, 0, seen.shape[axis] - 1),)
     inside, beyond = (x.reshape(*x.shape, *[1] * (len(shape) - axis - 1)) for x in (inside, beyond))

@@ -148,7 +148,7 @@ def patches(op, shape, x):
             part = look_up(part, axis, window_taps(op, x.shape[axis], shape[axis], k, s, d)[t : t + 1])
         parts.append(part)
     arrays = ([getattr(part, name) for part in parts] for name in ("first", "last", "edge"))
-    return x.with_arrays(shape, *(np.concatenate(values, channel) for values in arrays)).pressed()
+    return x.with_arrays(shape, *(np.concatenate(np.broadcast_arrays(*values), channel) for values in arrays)).pressed()
 
 
 def resize(op, shape, x):

@@ -342,6 +342,14 @@ def test_the_centre_does_not_mind_sums_over_the_image(rng):
     assert effective_receptive_field(model, rng.normal(size=(1, 32, 32, 1))).centre == (17.5, 17.5)
 
 
+def test_zeros_around_what_sees_everything_see_nothing():
+    model = on_image(lambda x: layers.ZeroPadding2D(1)(x + ops.mean(x, axis=(1, 2), keepdims=True)), (9, 9, 1))
+    field = receptive_field(model)
+    assert field.height.first.tolist() == [1 << 30, *[0] * 9, 1 << 30]
+    assert field.interval(0, 5)[0] is None
+    assert field.interval(1, 5) == ((0, 8), (0, 8))
+
+
 def test_a_row_reads_the_axes_apart():
     trace = propagate(on_image(lambda x: ops.cumsum(x, 1), (8, 8, 1)), (1, 8, 8, 1))
     height, width = trace.outputs[0]
