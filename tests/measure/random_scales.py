@@ -50,7 +50,7 @@ KEEP = [
     lambda x: ops.maximum(x, 0.1 * x),
     lambda x: ops.where(x > 0, x, x * CONSTANT),
     lambda x: ops.sqrt(ops.square(x) + ops.square(x)),
-    lambda x: x[:, ::-1] + ops.mean(x, axis=(1, 2), keepdims=True),
+    lambda x: ops.flip(x, axis=1) + ops.mean(x, axis=(1, 2), keepdims=True),
     lambda x: Around(halved, ops.abs)(x),
     lambda x: Around(same, lambda x: x - ops.mean(x, axis=-1, keepdims=True))(x),
 ]
