@@ -19,7 +19,7 @@ STAGES = {"depths": (1, 1), "dims": (4, 8), "num_classes": 3, **OPEN}
 
 
 def acc_unet():
-    """Return a network of all layers of ACC-UNet: tracing the whole one takes longer than all tests here."""
+    """Return a network of all layers of ACC-UNet: the whole one takes longer than all tests here, once per format."""
     images = keras.Input((None, None, 1))
     fine = layers.HANCBlock(3, 1, k=3)(images)
     coarse = layers.HANCBlock(5, 3, k=2)(keras.layers.MaxPooling2D(2)(fine))
@@ -73,16 +73,26 @@ FORMATS = {"tf_saved_model": ("model", saved_model), "onnx": ("model.onnx", onnx
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_export_gives_what_keras_gives(name, form, tmp_path):
+    make, sides = NETWORKS[name]
+    check_export(make(), sides, form, tmp_path)
+
+
+def test_the_whole_acc_unet_as_onnx(tmp_path):
+    check_export(models.AccUNet(1, base_filters=2, mlfc_iterations=1, expansion=3), (16, 32), "onnx", tmp_path)
+
+
+def check_export(model, sides, form, folder):
+    """Export a network, run it on batches of two sizes, and compare with what Keras makes of them."""
     if form != "tf_saved_model":
         pytest.importorskip({"onnx": "tf2onnx", "litert": "ai_edge_litert"}[form])
-    make, (height, width) = NETWORKS[name]
-    model = randomise(make())
+    randomise(model)
+    height, width = sides
     sizes = [(2, height, width, 1), (1, 2 * height, width, 1)]
     batches = [np.random.default_rng(0).uniform(size=size).astype("float32") for size in sizes]
     answers = [ops.convert_to_numpy(model(images)) for images in batches]
     filename, load = FORMATS[form]
-    model.export(tmp_path / filename, format=form, verbose=False)
-    run = load(tmp_path / filename)
+    model.export(folder / filename, format=form, verbose=False)
+    run = load(folder / filename)
     for images, answer in zip(batches, answers, strict=True):
         assert np.ptp(answer) > 1e-3
         np.testing.assert_allclose(run(images), answer, rtol=1e-5, atol=1e-4)
