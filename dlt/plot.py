@@ -18,6 +18,7 @@ from skimage.morphology import dilation
 
 # Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+TINTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#7B2D8B")  # of objects side by side: one blue only
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "figure.facecolor": "white",
@@ -206,7 +207,7 @@ def painted(image: np.ndarray, labels: np.ndarray, gap: int = 2) -> np.ndarray:
     Returns:
         Float array of shape `(height, width, 3)` in [0, 1].
     """
-    tints = np.array([to_rgb(colour) for colour in COLOURS[:-1]])
+    tints = np.array([to_rgb(colour) for colour in TINTS])
     chosen = np.zeros(labels.max() + 1, int)
     for number in range(1, len(chosen)):
         near = neighbours(labels[..., 0], number, gap)

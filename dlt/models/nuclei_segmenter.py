@@ -30,7 +30,7 @@ def create_nuclei_segmenter(
         pretrained: None for random weights, "nuclei" for those that come with this package, trained on the nuclei of
             the Data Science Bowl 2018 for some minutes of a CPU (`dlt/assets/nuclei_cpu.json`), or the path of a
             `.keras`, `.weights.h5` or `.safetensors` file.
-        name: String; None is "nuclei_" and the network's.
+        name: String; None gives `nuclei_unet`, `nuclei_convunext` or `nuclei_acc_unet`.
         **kwargs: Any other argument of the network's class; it overrides the design.
 
     Returns:
