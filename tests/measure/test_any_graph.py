@@ -126,6 +126,9 @@ class Shuffle(layers.Layer):
     def call(self, x):
         return ops.image.affine_transform(x, keras.random.normal((1, 8), seed=self.seeds), data_format="channels_last")
 
+    def compute_output_shape(self, shape):
+        return shape
+
 
 def test_what_is_random_at_inference_is_at_most_everything():
     field = receptive_field(on_image(lambda x: Shuffle()(conv()(x)), (12, 12, 1)))

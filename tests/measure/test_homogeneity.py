@@ -249,6 +249,10 @@ def test_a_part_that_takes_another_path_is_found():
             super().__init__(name="fork")
             self.small, self.large = layers.Dense(4, use_bias=False), layers.Dense(4, use_bias=False)
 
+        def build(self, shape):
+            self.small.build(shape)
+            self.large.build(shape)
+
         def call(self, x):
             return self.large(x) if float(ops.convert_to_numpy(ops.max(ops.abs(x)))) > 5 else self.small(x)
 
