@@ -34,11 +34,11 @@ CASES = {  # name: constructor, dtype policy, side of the patches
     "ConvUNext 16, as shipped": (convunext(), "float32", 64),
     "ConvUNext 32, depth 2": (convunext(initial_filters=32, depth=2), "float32", 64),
     "ConvUNext 32, depth 2, bfloat16": (convunext(initial_filters=32, depth=2), "mixed_bfloat16", 64),
-    "dense 32, depth 2": (dense(), "float32", 64),
-    "dense 32, depth 2, bfloat16": (dense(), "mixed_bfloat16", 64),
-    "dense 24, depth 3, bfloat16": (dense(width=24, depth=3), "mixed_bfloat16", 64),
-    "dense 48, depth 2, bfloat16": (dense(width=48), "mixed_bfloat16", 64),
-    "dense 32, depth 2, bfloat16, patches of 128": (dense(), "mixed_bfloat16", 128),
+    "dense 32, depth 2": (dense(blocks=(1, 1, 2)), "float32", 64),
+    "dense 32, depth 2, bfloat16": (dense(blocks=(1, 1, 2)), "mixed_bfloat16", 64),
+    "dense 24, depth 3, bfloat16": (dense(filters=(24, 48, 96, 192), blocks=(1, 1, 1, 2)), "mixed_bfloat16", 64),
+    "dense 48, depth 2, bfloat16": (dense(filters=(48, 96, 192), blocks=(1, 1, 2)), "mixed_bfloat16", 64),
+    "dense 32, depth 2, bfloat16, patches of 128": (dense(blocks=(1, 1, 2)), "mixed_bfloat16", 128),
 }
 
 
