@@ -16,6 +16,7 @@ import numpy as np
 import safetensors.numpy
 
 import dlt
+from benchmarks._channels_last import spare_copies
 from benchmarks._long import settings, train
 from benchmarks._provenance import provenance
 
@@ -111,6 +112,7 @@ def arguments():
 
 def main():
     """Train as the command line says, or write what was trained."""
+    spare_copies()
     options = arguments()
     folder, data, out = (options.pop(name) for name in ("folder", "data", "out"))
     settings(folder, options)
