@@ -18,11 +18,12 @@ ALLOWED = {  # imports point one way
     "layers": {"_check", "layers"},
     "convert": {"_check", "_download", "convert"},
     "models": {"_check", "layers", "models", "convert"},
-    "measure": {"_check", "_precision", "measure", "plot"},
+    "measure": {"_check", "_precision", "measure", "plot", "show"},
     "data": {"_arrays", "_check", "_download", "data"},
     "training": {"_arrays", "_check", "_precision", "training", ""},
     "metrics": {"_arrays", "_check", "metrics"},
     "predict": {"_arrays", "_check", "predict"},
+    "show": {"_check", "show"},
     "plot.py": set(),
     "_arrays.py": {"_check"},
     "_check.py": set(),
@@ -71,7 +72,7 @@ def test_importing_dlt_costs_nothing_beyond_keras():
 
 
 def test_everything_public_has_a_docstring_that_says_enough():
-    for module in ("convert", "data", "layers", "measure", "metrics", "models", "predict", "training"):
+    for module in ("convert", "data", "layers", "measure", "metrics", "models", "predict", "show", "training"):
         package = importlib.import_module(f"dlt.{module}")
         for name in package.__all__:
             thing = getattr(package, name)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from dlt.measure._pace import ends_along, pace
-from dlt.measure._table import Table
+from dlt.show import Table
 
 OPEN_SIDES = (64, 512, 4096)  # tried in turn for an open side, until the field fits in
 

@@ -8,8 +8,8 @@ import keras
 
 from dlt._check import check_positive_int, fail
 from dlt.measure._propagate import nodes_behind, symbolic_weights
-from dlt.measure._table import Table
 from dlt.measure._trace import symbolic_inputs
+from dlt.show import Table
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

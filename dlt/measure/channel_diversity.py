@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from dlt._check import check_images
-from dlt.measure._table import Table
+from dlt.show import Table
 
 DEAD = 0.01  # of the strongest channel
 

@@ -7,8 +7,8 @@ from keras import ops
 from dlt._check import check_images, check_rate, fail
 from dlt.measure._gradients import input_gradient, layer_output, middle, random_weights
 from dlt.measure._propagate import check_channels_last
-from dlt.measure._table import Table
 from dlt.measure.receptive_field import place
+from dlt.show import Table
 
 PIXELS_AT_ONCE = 2**18  # images per gradient: as many as make up this
 

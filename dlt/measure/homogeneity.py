@@ -10,7 +10,7 @@ from keras import ops
 
 from dlt._check import fail
 from dlt._precision import full_float32
-from dlt.measure._table import Table
+from dlt.show import Table
 
 SCALES = (0.01, 0.1, 0.5, 2.0, 10.0, 100.0)
 TOLERANCE = 1e-5  # float32 rounds at 1e-7, and a deep network rounds often

@@ -9,11 +9,11 @@ from keras import layers, ops
 
 from dlt._check import fail
 from dlt._precision import full_float32
-from dlt.measure._table import Table
 from dlt.measure._trace import children, symbolic_inputs
 from dlt.measure._verdict import tolerance, verdict
 from dlt.measure._visits import ADDED, Visit, in_float32, randomised_zeros, visit
 from dlt.measure.homogeneity import SCALES, check_scales
+from dlt.show import Table
 
 HOMOGENEOUS = ("linear", "relu", "leaky_relu")
 FORGETFUL = (  # divide by a size measured on the very input

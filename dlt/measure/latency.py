@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from dlt._check import check_positive_int, fail
-from dlt.measure._table import Table
 from dlt.measure._trace import symbolic_inputs
+from dlt.show import Table
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ from dlt._check import check_images, fail
 from dlt._precision import full_float32
 from dlt.measure._gradients import input_gradient, layer_output
 from dlt.measure._propagate import check_channels_last
-from dlt.measure._table import Table
+from dlt.show import Table
 
 ROWS_AT_ONCE = 64  # rows of the Jacobian that one backward pass computes
 

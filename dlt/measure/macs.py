@@ -5,8 +5,9 @@ import keras
 from keras import layers
 
 from dlt.measure._counter import Counter
-from dlt.measure._table import Table, largest
+from dlt.measure._largest import largest
 from dlt.measure._trace import Run, calling, own_call, parts, symbolic_inputs
+from dlt.show import Table
 
 ELEMENTWISE = (  # they own arrays, but multiply no matrices
     layers.BatchNormalization,

@@ -7,8 +7,8 @@ from keras import ops
 from dlt._check import check_positive_int, fail
 from dlt.measure._gradients import input_gradient, layer_output, middle, random_weights
 from dlt.measure._propagate import check_channels_last
-from dlt.measure._table import Table
 from dlt.measure.receptive_field import image_shape
+from dlt.show import Table
 
 OPEN_SIDES = (32, 64, 128, 256)  # tried in turn for an open side, until the field fits in
 PIXELS_AT_ONCE = 2**16  # images per gradient: as many as make up this

@@ -3,8 +3,9 @@ import math
 
 import keras
 
-from dlt.measure._table import Table, largest
+from dlt.measure._largest import largest
 from dlt.measure._trace import children, named
+from dlt.show import Table
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -9,9 +9,9 @@ from keras import ops
 from dlt._check import check_images, check_positive_int, fail
 from dlt._precision import full_float32
 from dlt.measure._propagate import check_channels_last
-from dlt.measure._table import Table
 from dlt.measure.homogeneity import outputs_of
 from dlt.measure.receptive_field import place
+from dlt.show import Table
 
 GROWTH = 576  # pixels
 
