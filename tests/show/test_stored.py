@@ -1,6 +1,7 @@
 """A stored result shows where it comes from."""
 
 import json
+import re
 
 import pytest
 
