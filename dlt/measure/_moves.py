@@ -6,15 +6,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from dlt.measure._seen import NOTHING, Seen, blind, join, look_up, reduce
-from dlt.measure._windows import per_axis
+from dlt.measure._seen import CONSTANT, NOTHING, Seen, blind, join, look_up, reduce
+from dlt.measure._windows import has_zeros, per_axis
 
 MOST = 2**25  # elements that are written out one by one
 
 
 def as_seen(x):
     """Return an argument as `Seen`: weights and arrays of numbers see nothing."""
-    return x if isinstance(x, Seen) else blind(np.shape(x) if not hasattr(x, "shape") else x.shape)
+    if isinstance(x, Seen):
+        return x
+    return blind(np.shape(x) if not hasattr(x, "shape") else x.shape, NOTHING if has_zeros(x) else CONSTANT)
 
 
 def repeat(op, shape, x):

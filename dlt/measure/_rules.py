@@ -14,7 +14,7 @@ from keras import ops
 
 from dlt.measure import _moves as moves
 from dlt.measure import _windows as windows
-from dlt.measure._seen import Seen, blind, join, look_up, reduce, taps_of
+from dlt.measure._seen import NOTHING, Seen, blind, join, look_up, product, reduce, taps_of
 from dlt.measure._windows import has_zeros, per_axis
 
 
@@ -31,8 +31,13 @@ def pointwise(op, shape, *args, **kwargs):
 def multiply(op, shape, *factors):
     """Multiply: element by element; a constant zero lets nothing through."""
     zeros = [ops.convert_to_numpy(x) != 0 for x in factors if has_zeros(x)]
-    joined = join(seen_in(factors), shape)
+    joined = product(seen_in(factors), shape)
     return joined.masked(functools.reduce(np.logical_and, zeros)) if zeros else joined
+
+
+def quotient(op, shape, *arguments):
+    """Divide, Power, ...: element by element; nothing divided by something is nothing."""
+    return product(seen_in(arguments), shape)
 
 
 def where(op, shape, condition, *choices):
@@ -49,7 +54,7 @@ def where(op, shape, condition, *choices):
 def gated(op, shape, x):
     """Glu: one half of the channels times a gate from the other."""
     halves = np.split(np.arange(x.shape[op.axis]), 2)
-    return look_up(x, op.axis % len(shape), np.stack(halves))
+    return product([look_up(x, op.axis % len(shape), half[None]) for half in halves], shape)
 
 
 def one_hot(op, shape, x):
@@ -77,9 +82,14 @@ def windowless(x, axes, shape):
     return dataclasses.replace(reduce(x, axes), shape=tuple(shape))
 
 
-def unseen(op, shape, *arguments):
-    """OnesLike and its kin use the shape alone."""
+def ones(op, shape, *arguments):
+    """OnesLike uses the shape alone."""
     return blind(shape)
+
+
+def zeros(op, shape, *arguments):
+    """ZerosLike and its kin use the shape alone."""
+    return blind(shape, NOTHING)
 
 
 def reduction(op, shape, x, *more, **settings):
@@ -122,7 +132,7 @@ def einsum(op, shape, *operands):
     if any(len(set(term)) != len(term) for term in terms):
         raise NotImplementedError  # a diagonal
     pairs = zip(terms, operands, strict=True)
-    return join([arrange(x, term, output) for term, x in pairs if isinstance(x, Seen)], shape)
+    return product([arrange(x, term, output) for term, x in pairs if isinstance(x, Seen)], shape)
 
 
 def arrange(x, term, output):
@@ -144,7 +154,7 @@ def matmul(op, shape, left, right):
         x = left.spread(-1)
         return look_up(x, len(shape) - 1, taps_of(ops.convert_to_numpy(right).T != 0))
     parts = [reduce(x, [axis]) for x, axis in ((left, -1), (right, -2)) if isinstance(x, Seen)]
-    return join(parts, shape)
+    return product(parts, shape)
 
 
 def tensordot(op, shape, left, right):
@@ -160,7 +170,7 @@ def tensordot(op, shape, left, right):
             part = reduce(x, per_axis(summed, 1), keepdims=False)
             new = range(len(shape) - len(part.shape)) if before else range(len(part.shape), len(shape))
             parts.append(part.along(lambda values, new=new: np.expand_dims(values, tuple(new)), shape))
-    return join(parts, shape)
+    return product(parts, shape)
 
 
 def attention(op, shape, query, key, value, *more, **settings):
@@ -169,19 +179,20 @@ def attention(op, shape, query, key, value, *more, **settings):
     if masks or op.is_causal or query.shape[2] != key.shape[2]:
         raise NotImplementedError
     axes = ((query, [3]), (key, [1, 3]), (value, [1]))
-    return join([reduce(x, over) for x, over in axes if isinstance(x, Seen)], shape)
+    return product([reduce(x, over) for x, over in axes if isinstance(x, Seen)], shape)
 
 
 POINTWISE = (
-    "Abs Absolute Add Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh BitwiseAnd BitwiseInvert BitwiseNot "
-    "BitwiseOr BitwiseXor BroadcastTo Cast Cbrt Ceil Celu Clip Conj Conjugate ConvertToTensor Copy Cos Cosh Deg2rad "
-    "Divide DivideNoNan Elu Equal Erf Erfc Erfinv Exp Exp2 Expm1 Fabs Floor FloorDivide Fmax Fmin Fmod Gelu Greater "
-    "GreaterEqual HardShrink HardSigmoid HardSilu HardTanh Heaviside Hypot Imag Isclose Isfinite Isinf Isnan LeakyRelu "
-    "Less LessEqual Log Log10 Log1p Log2 LogSigmoid Logaddexp Logaddexp2 LogicalAnd LogicalNot LogicalOr LogicalXor "
-    "Maximum Minimum Mod NanToNum Negative NotEqual Power Rad2deg Real Reciprocal ReLU Relu Relu6 Round Rsqrt "
-    "SaturateCast Selu Sigmoid Sign Signbit Silu Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid "
-    "Sqrt Square Squareplus StopGradient Subtract Tan Tanh TanhShrink Threshold TrueDivide Trunc"
+    "Abs Absolute Add Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh BitwiseInvert BitwiseNot BitwiseOr "
+    "BitwiseXor BroadcastTo Cast Cbrt Ceil Celu Clip Conj Conjugate ConvertToTensor Copy Cos Cosh Deg2rad Elu Equal "
+    "Erf Erfc Erfinv Exp Exp2 Expm1 Fabs Floor Fmax Fmin Gelu Greater GreaterEqual HardShrink HardSigmoid HardSilu "
+    "HardTanh Heaviside Hypot Imag Isclose Isfinite Isinf Isnan LeakyRelu Less LessEqual Log Log10 Log1p Log2 "
+    "LogSigmoid Logaddexp Logaddexp2 LogicalNot LogicalOr LogicalXor Maximum Minimum NanToNum Negative NotEqual "
+    "Rad2deg Real Reciprocal ReLU Relu Relu6 Round Rsqrt SaturateCast Selu Sigmoid Sign Signbit Silu Sin Sinc Sinh "
+    "SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt Square Squareplus StopGradient Subtract Tan Tanh "
+    "TanhShrink Threshold Trunc"
 )
+QUOTIENTS = "BitwiseAnd Divide DivideNoNan FloorDivide Fmod LogicalAnd Mod Power TrueDivide"
 REDUCTIONS = (
     "All Amax Amin Any Argmax Argmin CountNonzero Logsumexp Max Mean Median Min Moments Norm Percentile Prod Ptp "
     "Quantile Std Sum Var"
@@ -193,10 +204,12 @@ SEVERAL = (moves.split, moves.unstack)  # rules that are told which of the outpu
 
 RULES = {
     **dict.fromkeys(POINTWISE.split(), pointwise),
+    **dict.fromkeys(QUOTIENTS.split(), quotient),
     **dict.fromkeys(REDUCTIONS.split(), reduction),
     **dict.fromkeys(NORMALIZATIONS.split(), normalization),
     **dict.fromkeys(SELECTIONS.split(), moves.selection),
-    **dict.fromkeys(("EmptyLike", "FullLike", "OnesLike", "ZerosLike"), unseen),
+    **dict.fromkeys(("EmptyLike", "FullLike", "ZerosLike"), zeros),
+    "OnesLike": ones,
     **dict.fromkeys(("Conv", "SeparableConv"), windows.convolution),
     **dict.fromkeys(("AveragePool", "MaxPool"), windows.pooling),
     **dict.fromkeys(("AdaptiveAveragePool", "AdaptiveMaxPool"), windows.adaptive),

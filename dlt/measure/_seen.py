@@ -10,7 +10,8 @@ import functools
 
 import numpy as np
 
-NOTHING = (1 << 30, -1)  # first and last of an element that sees no pixel: neutral under minimum and maximum
+NOTHING = (1 << 30, -2)  # first and last of an element that sees no pixel: neutral under minimum and maximum
+CONSTANT = (1 << 30, -1)  # of one that sees none either and is taken for other than zero: a weight, or zero plus one
 NO_TAP = -(1 << 30)  # in a list of positions: none here, and none missing either
 FEW = 2**14  # elements that are written out for the sake of zeros around a map, along an axis that is not the image's
 
@@ -74,9 +75,9 @@ def start(shape, axis, local=False):
     return Seen(tuple(shape), pixels, pixels, pixels < 0, local=local)
 
 
-def blind(shape):
+def blind(shape, ends=CONSTANT):
     """Return a tensor that depends on no pixel."""
-    first, last = (np.full([1] * len(shape), value, "int32") for value in NOTHING)
+    first, last = (np.full([1] * len(shape), value, "int32") for value in ends)
     return Seen(tuple(shape), first, last, first < 0)
 
 
@@ -91,6 +92,16 @@ def join(parts, shape):
     edge = functools.reduce(np.logical_or, [part.edge for part in parts])
     flags = {name: any(getattr(part, name) for part in parts) for name in ("whole", "loose", "local")}
     return Seen(tuple(shape), first, last, edge, **flags)
+
+
+def product(factors, shape):
+    """Return a tensor each of whose elements is a product of elements of all factors.
+
+    One that sees nothing may be zero, as those around a map that was padded, and lets nothing through then.
+    """
+    joined = join(factors, shape)
+    doubt = any(np.any((x.last == NOTHING[1]) & (joined.first <= joined.last)) for x in factors)
+    return dataclasses.replace(joined, loose=joined.loose or doubt)
 
 
 def reduce(seen, axes, keepdims=True):

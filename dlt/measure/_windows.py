@@ -8,6 +8,8 @@ from keras import ops
 
 from dlt.measure._seen import NO_TAP, Seen, look_up, taps_of
 
+ROUNDING = 1e-5  # a weight up to this may be a rounding error of a position
+
 
 def data_format(op):
     """Return "channels_last" or "channels_first"; None for an operation that knows neither."""
@@ -152,7 +154,11 @@ def patches(op, shape, x):
 
 
 def resize(op, shape, x):
-    """Resize is linear in its input, so what it does to the identity matrix tells what it reads."""
+    """Resize is linear in its input, so what it does to the identity matrix tells what it reads.
+
+    Backends compute positions in float32, so that a pixel may have a weight of up to 1e-6 where 0 is meant, and the
+    tails of Lanczos's windows are as small: such pixels count, and the answer is "at most".
+    """
     if op.crop_to_aspect_ratio or op.pad_to_aspect_ratio:
         raise NotImplementedError
     for axis in spatial_axes(op, len(shape)):
@@ -161,6 +167,8 @@ def resize(op, shape, x):
             weights = ops.image.resize(
                 identity, (shape[axis], 1), op.interpolation, op.antialias, data_format="channels_last"
             )
-            used = np.abs(ops.convert_to_numpy(weights)[0, :, 0, :]) > 1e-5  # PyTorch has 1e-8 where 0 is meant
-            x = look_up(x, axis, taps_of(used))
+            weights = np.abs(ops.convert_to_numpy(weights)[0, :, 0, :])
+            found, sure = (look_up(x, axis, taps_of(weights > least)) for least in (0, ROUNDING))
+            same = np.array_equal(found.first, sure.first) and np.array_equal(found.last, sure.last)
+            x = dataclasses.replace(found, edge=sure.edge, loose=found.loose or not same)
     return dataclasses.replace(x, shape=tuple(shape))

@@ -11,6 +11,8 @@ from dlt.measure._propagate import nodes_behind, symbolic_weights
 from dlt.measure._trace import symbolic_inputs
 from dlt.show import Table
 
+HIDING = (keras.layers.AdditiveAttention, keras.layers.Attention, keras.layers.RNN)  # with maps or states inside
+
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ActivationMemory(Table):
@@ -23,18 +25,22 @@ class ActivationMemory(Table):
         peak: Whole number of bytes, the most that is alive at once at inference, where a map is freed after its last
             use. A skip connection keeps its map alive.
         peak_at: String, the path of the layer that runs at the peak.
+        uncounted: Tuple of the paths of layers and operations that make maps inside themselves which are not counted.
+            If there are any, `total` and `peak` are lower bounds.
     """
 
     per_layer: dict
     total: int
     peak: int
     peak_at: str
+    uncounted: tuple = ()
 
     def rows(self):
-        """Return the five largest outputs, the peak, and the total."""
+        """Return the five largest outputs, the peak, the total, and what was not counted."""
         largest = sorted(self.per_layer.items(), key=lambda item: -item[1])[:5]
         rows = [*largest, (f"peak at inference ({self.peak_at})", self.peak), ("all, as in training", self.total)]
-        return [("layer", "MiB"), *((name, f"{size / 2**20:.2f}") for name, size in rows)]
+        missing = [(f"maps inside {path}", "not counted") for path in self.uncounted]
+        return [("layer", "MiB"), *((name, f"{size / 2**20:.2f}") for name, size in rows), *missing]
 
     def plot(self):
         """Draw the bytes of every output in the order of computation."""
@@ -46,21 +52,31 @@ class ActivationMemory(Table):
 
 @dataclasses.dataclass
 class Step:
-    """One operation: its path, the tensors it reads, and the tensors it makes, by name (a number) with their bytes."""
+    """One operation.
+
+    Attributes:
+        path: String, its path.
+        reads: List of the names (numbers) of the tensors that it reads.
+        makes: Dict, name of a tensor that it makes -> bytes.
+        hides: Whether it makes others inside itself.
+    """
 
     path: str
     reads: list
     makes: dict
+    hides: bool
 
 
 def activation_memory(model: keras.Layer, input_shape: tuple | None = None, batch_size: int = 1) -> ActivationMemory:
     """Count the bytes of a model's maps, per layer, at the peak of inference, and all together.
 
     The model is called on symbolic tensors, so nothing is computed. Composite layers and nested models are followed
-    inside, down to single layers and operations; each counts one output. What a layer needs inside itself while it
-    runs is not seen, and neither is a compiler that fuses operations: this is what the network asks for, not what a
-    device reports. A layer of several others that cannot be followed counts as one. Operations run in the order in
-    which Keras runs them, and maps have the dtypes that they have there.
+    inside, down to single layers and operations; each counts one output. What a single layer needs inside itself while
+    it runs is not seen, and neither is a compiler that fuses operations: this is what the network asks for, not what a
+    device reports. A layer of several others that cannot be followed counts as one output, and is listed in
+    `uncounted`; so are attention, whose maps (queries times keys) a fused kernel may never write down, and recurrent
+    layers, which keep the state of every step. Operations run in the order in which Keras runs them, and maps have the
+    dtypes that they have there.
 
     Args:
         model: A built Keras model or layer.
@@ -94,7 +110,8 @@ def activation_memory(model: keras.Layer, input_shape: tuple | None = None, batc
         walk(outputs, names, None, steps, order)
     outputs = [name_of(output, names) for output in outputs]
     total = sum([*live.values(), *(sum(step.makes.values()) for step in steps)])
-    return ActivationMemory(per_layer_of(steps), total, *peak_of(live, steps, outputs))
+    uncounted = tuple(dict.fromkeys(step.path for step in steps if step.hides))
+    return ActivationMemory(per_layer_of(steps), total, *peak_of(live, steps, outputs), uncounted)
 
 
 @contextlib.contextmanager
@@ -153,8 +170,15 @@ def walk(outputs, names, prefix, steps, order):
         if inside is None:
             reads = [names[id(x)][0] for x in node.input_tensors if id(x) in names]
             makes = {name_of(output, names): size_of(output, path) for output in node.outputs}
-            inside = [Step(path, reads, makes)]
+            inside = [Step(path, reads, makes, hides(node.operation))]
         steps += inside
+
+
+def hides(operation):
+    """Return whether an operation that counts as one output makes maps inside: layers, attention, or steps in time."""
+    if not isinstance(operation, keras.Layer):
+        return type(operation).__name__ == "DotProductAttention"
+    return isinstance(operation, HIDING) or bool(operation._flatten_layers(include_self=False))
 
 
 def does_nothing(node):

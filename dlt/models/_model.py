@@ -7,6 +7,7 @@ import keras
 
 from dlt._check import check_images, check_keywords, fail
 from dlt.layers._changes import apply_changes, changes
+from dlt.models._watch import Watch
 
 SERIALIZE = {  # what in a constructor's arguments is no plain value, and how Keras writes it down
     "activation": keras.activations.serialize,
@@ -19,15 +20,22 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
 def entry(name: str) -> Callable:
-    """Return the method of `keras.Model` of this name with one more line: it checks the images first."""
+    """Return the method of `keras.Model` of this name that checks the images first, or batch by batch as they come."""
     plain = getattr(keras.Model, name)
 
     @functools.wraps(plain)
     def checked(self, x=None, *args, **kwargs):
+        watch = Watch(self._check_input)
         self._check_input(x)
-        unseen = kwargs.get("validation_data")
-        self._check_input(unseen[0] if isinstance(unseen, (tuple, list)) else unseen)
-        return plain(self, x, *args, **kwargs)
+        if (unseen := kwargs.get("validation_data")) is not None:
+            self._check_input(unseen[0] if isinstance(unseen, (tuple, list)) else unseen)
+            kwargs["validation_data"] = watch.over(unseen)
+        try:
+            return plain(self, watch.over(x), *args, **kwargs)
+        except Exception as error:
+            if watch.refusal is None or error is watch.refusal or str(watch.refusal) not in str(error):
+                raise
+            raise watch.refusal from error
 
     return checked
 
@@ -38,7 +46,10 @@ class Model(keras.Model):
 
     - An unknown keyword raises; Keras's functional models swallow it.
     - Every way in checks the images alike, before anything is traced or changed. A graph that has seen several sizes
-      knows none of them any more, and would fail with the words of whatever operation comes across them first.
+      knows none of them any more, and would fail with the words of whatever operation comes across them first. So the
+      batches of a `PyDataset` or a generator, whose sides may change, are checked as they come. That is not possible
+      for a `tf.data.Dataset` that leaves its sides open, and for a `PyDataset` with `use_multiprocessing`: a wrong side
+      among theirs still ends in words of TensorFlow.
     - Its configuration also says what was done to its layers since it was built: frozen, quantized, cast.
     - Its optimizer has its variables when training begins. JAX and PyTorch do so anyway; TensorFlow makes them while
       it traces the first step into a graph, and then has to trace that a second time: training any of these networks

@@ -99,8 +99,6 @@ SEQUENCES = {  # the same on sequences (SIDE * SIDE, CHANNELS)
     "unrolled": lambda: layers.RNN(Steps(3), unroll=True),
     "each": lambda: layers.TimeDistributed(layers.Dense(3)),
 }
-if keras.backend.backend() == "torch":
-    del SEQUENCES["stacked cells"]  # Keras runs them for more steps than there are, to see shapes; others leave it out
 
 
 def own(rng, x):

@@ -103,6 +103,41 @@ def test_attention_counts_as_one_where_its_sides_are_unknown():
     tokens = keras.Input((10, 8))
     memory = activation_memory(keras.Model(tokens, layers.MultiHeadAttention(2, 4, name="attention")(tokens, tokens)))
     assert memory.total == 2 * 4 * 10 * 8
+    assert memory.uncounted == ("attention",)
+    assert memory.rows()[-1] == ("maps inside attention", "not counted")
+
+
+def by_hand(x):
+    """Attention of which Keras sees each operation, so that its map, 10 x 10, counts."""
+    return ops.matmul(ops.softmax(ops.matmul(x, ops.swapaxes(x, 1, 2))), x)
+
+
+SEQUENCES = {  # what runs on tokens (10, 8), and whether it hides maps
+    "GroupQueryAttention": (lambda x: layers.GroupQueryAttention(4, 4, 2, name="it")(x, x), True),
+    "Attention": (lambda x: layers.Attention(name="it")([x, x]), True),
+    "AdditiveAttention": (lambda x: layers.AdditiveAttention(name="it")([x, x]), True),
+    "LSTM": (lambda x: layers.LSTM(8, return_sequences=True, name="it")(x), True),
+    "Bidirectional": (lambda x: layers.Bidirectional(layers.GRU(4, return_sequences=True), name="it")(x), True),
+    "by hand": (by_hand, False),
+    "Dense": (layers.Dense(8), False),
+    "ConvNeXtV2Block": (lambda x: layers.Reshape((10, 8))(ConvNeXtV2Block()(layers.Reshape((5, 2, 8))(x))), False),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_maps_that_are_not_seen_are_said(name):
+    make, hidden = SEQUENCES[name]
+    tokens = keras.Input((10, 8))
+    memory = activation_memory(keras.Model(tokens, make(tokens)))
+    assert bool(memory.uncounted) == hidden
+    if name == "by hand":
+        assert max(memory.per_layer.values()) == 4 * 10 * 10
+
+
+def test_fused_attention_is_said():
+    heads = keras.Input((10, 2, 4))
+    memory = activation_memory(keras.Model(heads, ops.dot_product_attention(heads, heads, heads)))
+    assert len(memory.uncounted) == 1
 
 
 def test_what_has_no_known_size_is_an_error():
@@ -146,16 +181,50 @@ class Closed(layers.Layer):
 def test_what_cannot_be_followed_counts_as_one():
     images = keras.Input((8, 8, 3))
     model = keras.Model(images, Closed(name="closed")(images))
-    assert activation_memory(model).per_layer == {"closed": 3 * MAP}
+    memory = activation_memory(model)
+    assert memory.per_layer == {"closed": 3 * MAP}
+    assert memory.uncounted == ("closed",)
 
 
 def test_it_leaves_the_model_as_it_was_and_shows_itself():
     model = chain(16, 8)
     nodes = [len(layer._inbound_nodes) for layer in model.layers]
     memory = activation_memory(model)
+    assert memory.uncounted == ()
     assert [len(layer._inbound_nodes) for layer in model.layers] == nodes
     assert "peak at inference (conv_1)" in repr(memory)
     assert memory.plot().axes[0].get_ylabel() == "output in MiB"
+
+
+class HalfWay(layers.Layer):
+    """A layer that calls another, and then refuses symbolic tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Conv2D(3, 1)
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+
+    def call(self, inputs):
+        inside = self.inner(inputs)
+        if isinstance(inside, keras.KerasTensor):
+            raise TypeError("no symbols")
+        return inside
+
+
+def test_no_nodes_are_left_behind():
+    images = keras.Input((8, 8, 3))
+    inner = keras.Sequential([keras.Input((8, 8, 3)), HalfWay(), ConvNeXtV2Block()])
+    model = keras.Model(images, HalfWay()(inner(images)) + 1)
+    parts = {id(part): part for layer in model._flatten_layers() for part in (layer, *getattr(layer, "operations", ()))}
+
+    def nodes():
+        return [(len(part._inbound_nodes), len(part._outbound_nodes)) for part in parts.values()]
+
+    before = nodes()
+    assert activation_memory(model).uncounted
+    assert nodes() == before
 
 
 def test_bad_arguments():

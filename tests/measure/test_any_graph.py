@@ -353,6 +353,66 @@ def test_zeros_around_what_sees_everything_see_nothing():
     assert field.interval(1, 5) == ((0, 8), (0, 8))
 
 
+GATES = {  # a map with zeros around it, times what sees the whole image
+    "times": lambda x, gate: x * gate,
+    "over": lambda x, gate: x / (gate + 1),
+    "einsum": lambda x, gate: ops.einsum("bhwc,bc->bhwc", x, gate[:, 0, 0]),
+    "matmul": lambda x, gate: ops.matmul(x, ops.swapaxes(gate, 2, 3)),
+    "glu": lambda x, gate: ops.glu(ops.concatenate([x, gate + 0 * x], -1)),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_zeros_times_what_sees_everything_see_at_most_everything(name):
+    def gated(x, widths):
+        padded = layers.ZeroPadding2D(widths)(layers.Conv2D(2, 3, padding="same")(x))
+        return GATES[name](padded, ops.sigmoid(ops.mean(padded, axis=(1, 2), keepdims=True)))
+
+    field = receptive_field(on_image(lambda x: gated(x, 2), (9, 9, 1)))
+    assert field.whole
+    assert field.at_most
+    assert field.rows()[1][1] == "at most whole image"
+    certain = receptive_field(on_image(lambda x: gated(x, 0), (9, 9, 1)))
+    assert certain.whole
+    assert not certain.at_most
+
+
+def test_a_class_token_times_the_others_is_no_zero():
+    class Token(layers.Layer):
+        def build(self, input_shape):
+            self.token = self.add_weight(shape=(1, 1, input_shape[-1]))
+
+        def call(self, x):
+            tokens = ops.concatenate([self.token, ops.reshape(x, (1, 81, 2))], 1)
+            return ops.matmul(ops.softmax(ops.matmul(tokens, ops.swapaxes(tokens, 1, 2))), tokens)
+
+    field = receptive_field(on_image(lambda x: Token()(x), (9, 9, 2)))
+    assert field.whole
+    assert not field.at_most
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "sides", "doubt"),
+    [
+        ("bilinear", (19, 27), True),
+        ("bilinear", (9, 18), False),
+        ("nearest", (19, 27), False),
+        ("bicubic", (9, 18), False),
+    ],
+)
+def test_a_weight_like_a_rounding_error_counts_and_is_said(interpolation, sides, doubt):
+    """In row 13 of 27 the position is 9, and pixel 10 has no weight: but in float32 it is 9.000001."""
+    before, after = sides
+    model = on_image(lambda x: ops.image.resize(x, (after, 4), interpolation, antialias=True), (before, 4, 1))
+    field = receptive_field(model)
+    assert field.height.at_most == doubt
+    image = np.zeros((before, before, 4, 1), "float32")
+    image[np.arange(before), np.arange(before)] = 1
+    used = ops.convert_to_numpy(model(image)).any((2, 3)).T  # (position, pixel)
+    assert (field.height.first == used.argmax(1)).all()
+    assert (field.height.last == before - 1 - used[:, ::-1].argmax(1)).all()
+
+
 def test_a_row_reads_the_axes_apart():
     trace = propagate(on_image(lambda x: ops.cumsum(x, 1), (8, 8, 1)), (1, 8, 8, 1))
     height, width = trace.outputs[0]

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from dlt import models
+from dlt.layers._projection import check_sides
 from tests.helpers import randomise
 
 SMALL = {
@@ -77,10 +78,110 @@ def test_a_graph_that_has_seen_many_sizes_is_told_those_of_a_dataset():
                 enter(images.map(lambda x: (x, x)))
         with pytest.raises(ValueError, match="height and width that are multiples of 16"):
             model.predict(images)
+        with pytest.raises(ValueError, match="height and width that are multiples of 16"):
+            model.fit(Sizes([16, side]))
     unknown = tf.data.Dataset.from_generator(
         lambda: iter(np.zeros((2, 1, 16, 16, 1), "float32")), output_signature=tf.TensorSpec(None, "float32")
     )
     assert models._model.shape_of(unknown) is None
+
+
+class Even(models._model.Model):
+    """A network that takes even sides alone, and says so."""
+
+    def __init__(self):
+        images = keras.Input((None, None, 1))
+        halved = keras.layers.MaxPooling2D(2)(keras.layers.Conv2D(1, 1)(images))
+        super().__init__(images, keras.layers.Add()([keras.layers.UpSampling2D(2)(halved), images]))
+
+    def _check_shape(self, shape):
+        super()._check_shape(shape)
+        check_sides("Even", shape, 2, "Crop the images.")
+
+
+class Sizes(keras.utils.PyDataset):
+    """Batches of one image each, whose height is another every time."""
+
+    def __init__(self, heights, targets=True, **kwargs):
+        super().__init__(**kwargs)
+        self.heights, self.targets, self.epochs = heights, targets, []
+
+    def __len__(self):
+        return len(self.heights)
+
+    def __getitem__(self, index):
+        images = np.zeros((1, self.heights[index], 16, 1), "float32")
+        return (images, images) if self.targets else images
+
+    def on_epoch_begin(self):
+        self.epochs.append("begin")
+
+    def on_epoch_end(self):
+        self.epochs.append("end")
+
+
+BATCHES = {  # heights -> images of these
+    "PyDataset": Sizes,
+    "PyDataset with workers": lambda heights: Sizes(heights, workers=2),
+    "generator": lambda heights: (Sizes(heights)[i] for i in range(len(heights))),
+}
+BATCH_BY_BATCH = {
+    "predict": lambda model, data: model.predict(data, verbose=0),
+    "evaluate": lambda model, data: model.evaluate(data, verbose=0),
+    "fit": lambda model, data: model.fit(data, shuffle=False, verbose=0),
+    "validation": lambda model, data: model.fit(
+        np.zeros((1, 8, 16, 1)), np.zeros((1, 8, 16, 1)), validation_data=data, verbose=0
+    ),
+}
+
+
+def even(plain=False):
+    """Return a compiled network that takes even sides alone, of ours or as a plain `keras.Model`."""
+    model = Even()
+    model = keras.Model(model.input, model.output) if plain else model
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # what Keras says at the end of each generator
+@pytest.mark.parametrize("enter", BATCH_BY_BATCH)
+@pytest.mark.parametrize("kind", BATCHES)
+def test_sides_that_change_from_batch_to_batch_are_checked(kind, enter):
+    model = even()
+    BATCH_BY_BATCH[enter](model, BATCHES[kind]([16, 12, 8]))
+    with pytest.raises(ValueError, match=r"multiples of 2\..*Received: shape=\(1, 7, 16, 1\)"):
+        BATCH_BY_BATCH[enter](model, BATCHES[kind]([16, 12, 8, 7, 16]))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="what TensorFlow says by itself")
+def test_without_a_check_a_wrong_side_ends_in_other_words():
+    """The control: the same graph as a `keras.Model`, and a tf.data.Dataset of open sides, which cannot be checked."""
+    tf = pytest.importorskip("tensorflow")
+    heights = [16, 12, 7]
+    unknown = tf.data.Dataset.from_generator(
+        lambda: (Sizes(heights, targets=False)[i] for i in range(3)), output_signature=tf.TensorSpec((1, None, 16, 1))
+    )
+    for model, data in ((even(plain=True), Sizes(heights, targets=False)), (even(), unknown)):
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            model.predict(data, verbose=0)
+        assert "multiples of 2" not in str(caught.value)
+
+
+def test_a_watched_dataset_is_told_of_its_epochs():
+    ours, plain = Sizes([8, 6]), Sizes([8, 6])
+    for model, data in ((even(), ours), (even(plain=True), plain)):
+        model.fit(data, epochs=2, shuffle=False, verbose=0)
+    assert ours.epochs == plain.epochs
+    assert ours.epochs.count("begin") == 2
+
+
+def test_errors_of_others_stay_as_they_are():
+    class Broken(Sizes):
+        def __getitem__(self, index):
+            raise KeyError("photo.png")
+
+    with pytest.raises(KeyError, match=r"photo\.png"):
+        even().fit(Broken([16, 12]), verbose=0)
 
 
 def test_methods_keep_their_names_documentation_and_arguments():
