@@ -21,12 +21,12 @@ class Stored(dict):
 
     @property
     def provenance(self) -> dict[str, str]:
-        """Where the numbers come from, a text for each point: command, seed, device, ...; or paper, url, ..."""
+        """Return a text for each point, such as command, seed and device, or paper and url."""
         return {key: flat(value) for key, value in self["provenance"].items()}
 
     @property
     def line(self) -> str:
-        """The most important of it in one line."""
+        """Return the most important of it in one line."""
         source = self.provenance
         if "command" in source:
             seed = f"seed{'s' if ',' in source['seed'] else ''} {source['seed']}"

@@ -6,6 +6,7 @@ from dlt._check import fail
 from dlt.show._cells import written
 
 Cells = Sequence[Any]
+LONG = 24  # characters: a text that gets room for more than a word per line, however narrow the page
 
 
 class Table:
@@ -146,17 +147,22 @@ def check_known(argument: str, names: Iterable[str], header: Sequence[str]) -> N
             )
 
 
+def right_of(rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Return which columns go to the right: those of numbers, but for the first, which has the labels."""
+    head, *body = rows
+    numeric = [
+        all(cell[:1] in "-0123456789" or cell in ("nan", "inf") for cell in column)
+        for column in zip(*body, strict=True)
+    ]
+    return [number and i > 0 for i, number in enumerate(numeric or [False] * len(head))]
+
+
 def as_text(rows: Iterable[Cells]) -> str:
-    """Return rows of cells as aligned lines; the first row is the header, numbers go to the right."""
+    """Return rows of cells as aligned lines; the first row is the header, columns of numbers go to the right."""
     rows = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    places = [f"{'>' if right else '<'}{width}" for right, width in zip(right_of(rows), widths, strict=True)]
+    return "\n".join("  ".join(map(format, row, places)).rstrip() for row in rows)
 
 
 def as_html(rows: Iterable[Cells], marked: Sequence[str] = ()) -> str:
@@ -167,12 +173,13 @@ def as_html(rows: Iterable[Cells], marked: Sequence[str] = ()) -> str:
     that the keyboard can scroll it.
     """
     head, *body = [[str(cell) for cell in row] for row in rows]
-    numeric = [all(cell[:1] in "-0123456789" for cell in column) for column in zip(*body, strict=True)]
-    right = [number and i > 0 for i, number in enumerate(numeric or [False] * len(head))]
-    styles = [f"padding:.2em .8em;text-align:{'right' if side else 'left'}" for side in right]
+    right = right_of([head, *body])
+    long = [max(map(len, column), default=0) > LONG for column in zip(head, *body, strict=True)]
+    place = "padding:.2em .8em;vertical-align:top;text-align:"
+    styles = [place + ("right" if side else "left") for side in right]
     inside = [
-        style + ";white-space:nowrap" * side + ";font-weight:bold" * (heading in marked)
-        for style, side, heading in zip(styles, right, head, strict=True)
+        style + ";white-space:nowrap" * side + ";min-width:12em" * words + ";font-weight:bold" * (heading in marked)
+        for style, side, words, heading in zip(styles, right, long, head, strict=True)
     ]
 
     def line(row, tag, styles):

@@ -64,9 +64,15 @@ def test_numbers_go_to_the_right_and_words_to_the_left():
     html = as_html([("layer", "why", "error"), ("norm", "a < b", "9.9e-01")])
     assert re.findall("text-align:(left|right)", html) == ["left", "left", "right"] * 2
     assert "a &lt; b" in html
+    assert repr(table([("norm", "a < b", 10), ("dense", "c", 9)], ["layer", "why", "error"])).splitlines() == [
+        "layer  why    error",
+        "norm   a < b     10",
+        "dense  c          9",
+    ]
     assert "overflow-x:auto" in html
     assert "tabindex=0" in html
     assert "color" not in html
+    assert as_html([("a", "b"), ("x", 25 * "y")]).count("min-width") == 1
     assert as_html([("layer", "error")]).count("<th") == 3  # thead and two headers: an empty table is a table
 
 
