@@ -34,7 +34,7 @@ test: setup
 	@.venv/bin/mypy
 	@XLA_FLAGS="$(hasty)" $(pytest) --ignore=tests/site
 	@$(python) -m tools.book
-	@$(pytest) tests/site
+	@$(pytest) --confcutdir=tests/site tests/site
 
 serve: book
 	@$(python) -m http.server --bind localhost --directory build/site/_build/html 8000

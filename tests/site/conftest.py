@@ -3,14 +3,14 @@
 import functools
 import http.server
 import os
+import pathlib
 import shutil
 import threading
 
 import pytest
 import yaml
 
-from tests.helpers import ROOT
-
+ROOT = pathlib.Path(__file__).parents[2]
 HTML = ROOT / "build" / "site" / "_build" / "html"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
@@ -18,11 +18,37 @@ ENTRIES = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
 FILES = [page["file"] for entry in ENTRIES for page in (entry, *entry.get("sections", ()))]
 PAGES = [f"{name}.html" for name in (TOC["root"], *FILES)]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-MEASURE_WIDTH = """() => [
-    document.documentElement.scrollWidth,
-    [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
-        .slice(0, 5).map(e => e.outerHTML.slice(0, 120))
-]"""
+MEASURE = """() => {
+    const column = document.querySelector("article").getBoundingClientRect();
+    const few = (elements) => elements.slice(0, 5).map(e => (e.textContent.trim() || e.outerHTML).slice(0, 80));
+    const outside = (e) => {
+        const box = e.getBoundingClientRect();
+        return box.right > column.right + 1 || box.left < column.left - 1;
+    };
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const scrollable = (e) => ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
+    const cut = (e) => e.scrollWidth > e.clientWidth + 1;
+    const boxOf = (e) => {
+        let box = e;
+        while (!scrollable(box) && box.tagName !== "ARTICLE") box = box.parentElement;
+        return scrollable(box) ? box : e;
+    };
+    const formulas = all("article mjx-container").filter(e => !e.closest("table"));
+    const tables = all("article table");
+    const code = all("article div.highlight pre").filter(e => !e.closest(".cell_output"));
+    code.forEach(e => { e.style.whiteSpace = "pre" });
+    const wrapped = code.filter(cut);
+    code.forEach(e => { e.style.whiteSpace = "" });
+    return {
+        width: document.documentElement.scrollWidth,
+        too_wide: all("main *").filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5)
+            .map(e => e.outerHTML.slice(0, 120)),
+        formulas_outside: few(formulas.filter(e => outside(scrollable(e) ? e : e.querySelector("mjx-math, svg") || e))),
+        formulas_cut: few(formulas.filter(e => e.getAttribute("display") && cut(e))),
+        tables_outside: few(tables.filter(e => outside(boxOf(e)))),
+        wrapped: few(wrapped),
+    };
+}"""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -66,6 +92,7 @@ def browser():
 def context(browser, site):
     """A reader's browser, which reaches this site and no other, and keeps what it has fetched."""
     context = browser.new_context(viewport=DESK, base_url=site)
+    context.set_default_timeout(120_000)  # a busy machine is slow, not wrong
     context.route(lambda url: not url.startswith((site, "data:", "blob:")), lambda route: route.abort())
     yield context
     context.close()
@@ -96,8 +123,9 @@ def opened(request, context, site):
     page.name = request.param
     page.set_viewport_size(PHONE)
     go(page, page.name)
-    page.phone_width, page.too_wide = page.evaluate(MEASURE_WIDTH)
+    page.layout = {"phone": page.evaluate(MEASURE)}
     page.set_viewport_size(DESK)
+    page.layout["desk"] = page.evaluate(MEASURE)
     yield page
     page.close()
 
