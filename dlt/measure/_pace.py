@@ -9,11 +9,15 @@ LARGEST = 2**13  # pixels
 
 
 def map_axes(pair):
-    """Return which axes of a tensor are height and width; None where it is no map, such as class scores."""
+    """Return which axes of a tensor are height and width; None where it is no map, such as class scores.
+
+    They are 2 and 3, and not 1 and 2, only if rows of the image vary along 2, columns along 3, and nothing along 1: a
+    map may also have been turned, so that rows of the image vary along 2 and columns along 1.
+    """
     if len(pair[0].shape) != 4:
         return None, None
     along = [{axis for axis, side in enumerate(seen.first.shape) if side > 1} for seen in pair]
-    channels_first = 1 not in along[0] and 2 in along[0] - along[1] and 3 in along[1]
+    channels_first = 1 not in along[0] | along[1] and 2 in along[0] - along[1] and 3 in along[1]
     return (2, 3) if channels_first else (1, 2)
 
 

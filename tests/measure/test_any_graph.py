@@ -353,6 +353,16 @@ def test_zeros_around_what_sees_everything_see_nothing():
     assert field.interval(1, 5) == ((0, 8), (0, 8))
 
 
+def test_a_turned_map_has_no_channels_first():
+    def turned(x):
+        x = ops.swapaxes(x, 1, 2)
+        return layers.GroupNormalization(-1)(layers.Concatenate()([x, conv()(x)]))
+
+    field = receptive_field(on_image(turned, (9, 12, 2)))
+    assert field.whole
+    assert (len(field.height.first), len(field.width.first)) == (12, 9)
+
+
 GATES = {  # a map with zeros around it, times what sees the whole image
     "times": lambda x, gate: x * gate,
     "over": lambda x, gate: x / (gate + 1),
