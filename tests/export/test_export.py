@@ -1,5 +1,7 @@
 """Every family of networks leaves Keras: SavedModel, ONNX and LiteRT give what Keras gives, at open and odd sizes."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ STAGES = {"depths": (1, 1), "dims": (4, 8), "num_classes": 3, **OPEN}
 
 
 def acc_unet():
-    """Return a network of all layers of ACC-UNet: the whole one takes longer than all tests here, once per format."""
+    """Return a network of all layers of ACC-UNet: in the sizes of the others, which the whole one cannot take."""
     images = keras.Input((None, None, 1))
     fine = layers.HANCBlock(3, 1, k=3)(images)
     coarse = layers.HANCBlock(5, 3, k=2)(keras.layers.MaxPooling2D(2)(fine))
@@ -77,8 +79,13 @@ def test_an_export_gives_what_keras_gives(name, form, tmp_path):
     check_export(make(), sides, form, tmp_path)
 
 
-def test_the_whole_acc_unet_as_onnx(tmp_path):
-    check_export(models.AccUNet(1, base_filters=2, mlfc_iterations=1, expansion=3), (16, 32), "onnx", tmp_path)
+WHOLE = pytest.mark.skipif("DLT_WHOLE" not in os.environ, reason="a minute per format; with DLT_WHOLE=1 it runs")
+
+
+@pytest.mark.parametrize("form", [pytest.param(form, marks=[WHOLE] * (form != "onnx")) for form in FORMATS])
+def test_the_whole_acc_unet(form, tmp_path):
+    """Its layers go all ways in each run; of the whole network, where the graph is largest, one format does."""
+    check_export(models.AccUNet(1, base_filters=2, mlfc_iterations=1, expansion=3), (16, 32), form, tmp_path)
 
 
 def check_export(model, sides, form, folder):
