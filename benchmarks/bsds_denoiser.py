@@ -10,6 +10,7 @@ writes the averaged weights as they are to OUT.safetensors (float16), and OUT.js
 import argparse
 import json
 import pathlib
+import shlex
 
 import keras
 import numpy as np
@@ -52,11 +53,25 @@ class Middles(keras.utils.PyDataset):
         return self.clean + (SIGMAS[index] / 255 * noise).astype("float32"), self.clean
 
 
+def begin_with(model, path):
+    """Give a denoiser the weights of a trained one, also those of a grey one to a denoiser of colour.
+
+    A kernel that read or wrote the one grey channel reads the mean of red, green and blue, or writes into each.
+    """
+    trained = safetensors.numpy.load_file(path)
+    for weight in model.weights:
+        kernel = trained[weight.path].astype("float32")
+        copies = weight.shape[2] // kernel.shape[2]
+        weight.assign(np.broadcast_to(kernel / copies, weight.shape))
+
+
 def compiled(options):
     """Return the network of these settings, compiled."""
     keras.utils.set_random_seed(options["seed"])
     create = NETWORKS[options["network"]]
     model = create(options["channels"], use_bias=options["use_bias"], dtype=options["dtype"], **options["arguments"])
+    if options["begin_with"]:
+        begin_with(model, options["begin_with"])
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, options["steps"] - options["warm_up"], warmup_target=options["rate"], warmup_steps=options["warm_up"]
     )
@@ -87,6 +102,11 @@ def result(model, options, log, command):
     }
 
 
+def words(value):
+    """Return a value as it stands on a command line."""
+    return shlex.quote(json.dumps(value) if isinstance(value, dict) else str(value))
+
+
 def arguments():
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,12 +117,13 @@ def arguments():
     parser.add_argument("--arguments", type=json.loads, default={}, help="JSON of further arguments of the network")
     parser.add_argument("--channels", type=int, default=1, help="1 for grey, 3 for colour")
     parser.add_argument("--use-bias", action="store_true", help="the twin that adds biases")
+    parser.add_argument("--begin-with", help="weights of a trained denoiser, .safetensors; None begins at random")
     parser.add_argument("--sigma", type=int, default=55, help="largest noise of the training, in grey levels of 255")
     parser.add_argument("--steps", type=int, default=40_000, help="of the whole cosine")
     parser.add_argument("--epoch", type=int, default=250, help="steps between checkpoints")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--patch", type=int, default=64, help="side of the patches in pixels")
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest of the cosine")
     parser.add_argument("--warm-up", type=int, default=500, help="steps")
     parser.add_argument("--ema", type=float, default=0.999, help="momentum of the averaged weights")
     parser.add_argument("--dtype", default="mixed_bfloat16", help="or float32")
@@ -125,8 +146,9 @@ def main():
     if out:
         weights = {weight.path: keras.ops.convert_to_numpy(weight).astype("float16") for weight in model.weights}
         safetensors.numpy.save_file(weights, f"{out}.safetensors")
-        flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items() if name != "use_bias")
-        command = f"python -m benchmarks.bsds_denoiser FOLDER {flags}{' --use-bias' if options['use_bias'] else ''}"
+        given = {name.replace("_", "-"): value for name, value in options.items() if value not in (None, False, {})}
+        flags = [f"--{name}" if value is True else f"--{name} {words(value)}" for name, value in given.items()]
+        command = " ".join(["python -m benchmarks.bsds_denoiser FOLDER", *flags])
         text = json.dumps(result(model, options, log, command), indent=1)
         out.with_name(f"{out.name}.json").write_text(text + "\n", encoding="utf8")
         print(f"{out}: {log[-1]['val_psnr']} dB on validation photographs after {len(log)} epochs")

@@ -49,3 +49,24 @@ def test_one_level_has_no_decoder():
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"filters=\(\), blocks=\(\)"):
         ResidualUNet(filters=(), blocks=())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_weights_of_the_package_keep_the_scale_and_denoise(channels):
+    model = create_denoiser(channels, pretrained=True)
+    clean = dlt.data.photos("coffee")["coffee"][60:124, 200:264].astype("float32") / 255
+    clean = clean[None] if channels == 3 else clean.mean(-1, keepdims=True)[None]
+    for sigma in (10, 25, 50, 100):
+        noise = np.random.default_rng(sigma).standard_normal(clean.shape) * sigma / 255
+        error = keras.ops.convert_to_numpy(model((clean + noise).astype("float32"))) - clean
+        assert np.std(error) < 0.6 * np.std(noise)
+    given = (clean + noise).astype("float32")
+    assert dlt.measure.homogeneity(model, given, (0.01, 0.1, 10.0, 100.0)).equivariance_error < 1e-5
+
+
+def test_weights_that_the_package_does_not_have():
+    for arguments in ({"channels": 2}, {"use_bias": True}):
+        with pytest.raises(ValueError, match="no such weights"):
+            create_denoiser(pretrained=True, **arguments)
+    with pytest.raises(ValueError, match="filters"):
+        create_denoiser(filtres=(4, 8))
