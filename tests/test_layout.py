@@ -22,7 +22,7 @@ ALLOWED = {  # imports point one way
     "data": {"_arrays", "_check", "_download", "data"},
     "training": {"_arrays", "_check", "_precision", "training", ""},
     "metrics": {"_arrays", "_check", "metrics"},
-    "predict": {"_arrays", "_check", "predict"},
+    "predict": {"_arrays", "_check", "data", "models", "predict"},
     "show": {"_check", "show"},
     "plot.py": set(),
     "_arrays.py": {"_check"},

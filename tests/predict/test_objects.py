@@ -38,3 +38,36 @@ def test_what_is_neither_mask_nor_probabilities():
     for arguments in ({"threshold": 1.5}, {"threshold": None}, {"min_area": 0}, {"min_area": 2.5}):
         with pytest.raises(ValueError, match="Invalid"):
             objects(np.zeros((8, 8, 1)), **arguments)
+
+
+def discs(*centres, side=40, radius=8):
+    """Return a mask of discs."""
+    rows, columns = np.mgrid[:side, :side]
+    inside = [(rows - row) ** 2 + (columns - column) ** 2 <= radius**2 for row, column in centres]
+    return np.any(inside, axis=0)[..., None]
+
+
+def test_watershed_parts_discs_that_touch_and_connected_components_do_not():
+    touching = discs((12, 12), (12, 27))
+    assert objects(touching).max() == 1
+    labels = objects(touching, method="watershed")
+    assert labels.max() == 2
+    assert labels[12, 12, 0] != labels[12, 27, 0]
+    np.testing.assert_array_equal(labels > 0, touching)
+    sizes = np.bincount(labels.ravel())[1:]
+    assert abs(sizes[0] - sizes[1]) <= 0.1 * sizes.sum()
+
+
+@pytest.mark.parametrize("method", ["connected", "watershed"])
+def test_a_disc_is_one_object_wherever_it_lies_and_dirt_is_none(method):
+    for centre in ((20, 20), (0, 20), (39, 39)):
+        assert objects(discs(centre), method=method).max() == 1
+    dirty = discs((20, 20))
+    dirty[2, 2] = True
+    assert objects(dirty, min_area=2, method=method).max() == 1
+    assert objects(np.zeros((5, 7, 1)), method=method).max() == 0
+
+
+def test_an_unknown_method():
+    with pytest.raises(ValueError, match="'connected', 'watershed'"):
+        objects(discs((20, 20)), method="erosion")

@@ -1,0 +1,55 @@
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from dlt._check import fail
+from dlt.data import nuclei_view
+from dlt.models import create_nuclei_segmenter
+from dlt.predict.objects import objects
+from dlt.predict.tiles import tiles
+
+
+def nuclei(image: Any, model: keras.Model | None = None, min_area: int = 20, method: str = "watershed") -> np.ndarray:
+    """Return the cell nuclei in a microscope image, numbered 1, 2, ...
+
+    Args:
+        image: Array of any size and of shape `(height, width)` or `(height, width, 1)`, grey, or `(height, width, 3)`,
+            RGB; a fourth channel is left out. uint8, uint16 or floats from 0 to 1. Nuclei may be bright on dark, as in
+            fluorescence, or dark on bright, as in stained tissue.
+        model: Keras model; in: grey, nuclei bright, stretched to 0 to 1, as `dlt.data.nuclei_view` makes them; out: the
+            probability of a nucleus. None takes `create_nuclei_segmenter("unet", pretrained="nuclei")`, and keeps it
+            for the next call.
+        min_area: Whole number of pixels; smaller objects are taken for dirt.
+        method: String, how objects are told apart that touch in the mask, as in `dlt.predict.objects`.
+
+    Returns:
+        int32 array of shape `(height, width)`: 0 for the background.
+
+    Raises:
+        ValueError: If `image` is none, nothing says which of its values is white, or a number is out of range.
+
+    >>> image = np.zeros((40, 50), "uint8")
+    >>> image[10:22, 8:20] = image[20:32, 30:42] = 200
+    >>> nuclei(image).max()
+    np.int32(2)
+    """
+    image = ops.convert_to_numpy(image) if ops.is_tensor(image) else np.asarray(image)
+    if image.ndim not in (2, 3) or 0 in image.shape or (image.ndim == 3 and image.shape[-1] not in (1, 3, 4)):
+        fail(
+            "`dlt.predict.nuclei` works on one image.",
+            "shape (height, width), or (height, width, channels) with 1, 3 or 4 channels",
+            f"shape={image.shape}",
+            "Take images of a batch one by one, and of a stack its planes.",
+        )
+    view = nuclei_view(np.atleast_3d(image)[..., :3])
+    probabilities = tiles(model or pretrained(), view, tile=512, overlap=128)
+    return objects(probabilities, min_area=min_area, method=method)[..., 0]
+
+
+@functools.cache
+def pretrained() -> keras.Model:
+    """Return the package's segmenter of nuclei."""
+    return create_nuclei_segmenter("unet", pretrained="nuclei", dtype="float32")

@@ -1,0 +1,60 @@
+"""One call for a microscope image: any form of it, and a number for each nucleus."""
+
+import keras
+import numpy as np
+import pytest
+
+import dlt
+from dlt.metrics import ObjectScores, object_scores
+from dlt.predict import nuclei
+
+
+def crop():
+    """Return a piece of a real image, large nuclei in fluorescence."""
+    return dlt.data.nuclei_crops().images[0]
+
+
+def scores(method):
+    """Return the scores on six pieces of test images, all objects together."""
+    crops, total = dlt.data.nuclei_crops(), ObjectScores()
+    for image, labels in zip(crops.images, crops.labels, strict=True):
+        total += object_scores(labels[..., 0], nuclei(image, method=method))
+    return total
+
+
+def test_real_nuclei_are_found_and_watershed_finds_more():
+    by_watershed, connected = scores("watershed"), scores("connected")
+    assert by_watershed.found > connected.found
+    assert by_watershed.average_precision > connected.average_precision > 0.4
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("uint16", 65535), ("float32", 1), ("float64", 1)])
+def test_any_form_gives_the_same_map(dtype, white):
+    image = crop()
+    expected = nuclei(image)
+    assert expected.shape == image.shape[:2]
+    assert expected.dtype == "int32"
+    found = nuclei((image / 255 * white).astype(dtype))
+    assert np.mean((found > 0) != (expected > 0)) < 0.001
+    with_opacity = np.concatenate([np.repeat(image[..., :1], 3, -1), np.full_like(image[..., :1], 255)], axis=-1)
+    np.testing.assert_array_equal(nuclei(with_opacity), nuclei(image[..., 0]))
+
+
+def test_an_odd_size_and_another_model():
+    white = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Rescaling(0.0, offset=1.0)])
+    image = crop()
+    np.testing.assert_array_equal(nuclei(image[:37, :53], model=white), np.ones((37, 53), "int32"))
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((2, 8, 8, 3), "uint8"), "one by one"),
+        (np.zeros((8, 8, 5), "uint8"), r"shape=\(8, 8, 5\)"),
+        (np.full((8, 8), 3.0), "white"),
+        (np.zeros((8, 8), "int64"), "int64"),
+    ],
+)
+def test_what_is_no_image_says_so(image, words):
+    with pytest.raises(ValueError, match=words):
+        nuclei(image)
