@@ -111,7 +111,8 @@ def activation_memory(model: keras.Layer, input_shape: tuple | None = None, batc
     outputs = [name_of(output, names) for output in outputs]
     total = sum([*live.values(), *(sum(step.makes.values()) for step in steps)])
     uncounted = tuple(dict.fromkeys(step.path for step in steps if step.hides))
-    return ActivationMemory(per_layer_of(steps), total, *peak_of(live, steps, outputs), uncounted)
+    peak, peak_at = peak_of(live, steps, outputs)
+    return ActivationMemory(per_layer_of(steps), total, peak, peak_at, uncounted)
 
 
 @contextlib.contextmanager
