@@ -147,6 +147,8 @@ def even(plain=False):
 @pytest.mark.parametrize("enter", BATCH_BY_BATCH)
 @pytest.mark.parametrize("kind", BATCHES)
 def test_sides_that_change_from_batch_to_batch_are_checked(kind, enter):
+    if enter == "predict" and keras.backend.backend() != "tensorflow":
+        pytest.skip("Keras cannot put together answers of different sizes there, and says so first")
     model = even()
     BATCH_BY_BATCH[enter](model, BATCHES[kind]([16, 12, 8]))
     with pytest.raises(ValueError, match=r"multiples of 2\..*Received: shape=\(1, 7, 16, 1\)"):
@@ -167,6 +169,7 @@ def test_without_a_check_a_wrong_side_ends_in_other_words():
         assert "multiples of 2" not in str(caught.value)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras looks at the data once more before it begins")
 def test_a_watched_dataset_is_told_of_its_epochs():
     ours, plain = Sizes([8, 6]), Sizes([8, 6])
     for model, data in ((even(), ours), (even(plain=True), plain)):
