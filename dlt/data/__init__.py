@@ -4,6 +4,7 @@ from dlt.data.bsd import bsd
 from dlt.data.cells import cells
 from dlt.data.cifar10 import CIFAR10_CLASSES, cifar10
 from dlt.data.circles import circles
+from dlt.data.edge_distance import edge_distance
 from dlt.data.joint_augmentation import JointAugmentation
 from dlt.data.noisy_patches import NoisyPatches
 from dlt.data.nuclei import borders, nuclei, nuclei_view
@@ -23,6 +24,7 @@ __all__ = [
     "cells",
     "cifar10",
     "circles",
+    "edge_distance",
     "nuclei",
     "nuclei_crops",
     "nuclei_view",

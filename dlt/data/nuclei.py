@@ -143,8 +143,8 @@ def borders(labels: np.ndarray, width: int = 1) -> np.ndarray:
     return ((flat > 0) & (lowest != highest))[..., None]
 
 
-def nuclei_view(image: np.ndarray) -> np.ndarray:
-    """Return an image as networks of this package see nuclei: grey, nuclei bright, from 0 to 1.
+def nuclei_view(image: np.ndarray, color: bool = False) -> np.ndarray:
+    """Return an image as networks of this package see nuclei: nuclei bright, from 0 to 1.
 
     Tissue is mostly bright with dark nuclei: where more than half of the pixels are bright, the image is inverted.
     Fluorescence may be faint: what lies between the 1st and the 99.8th percentile is stretched.
@@ -152,9 +152,11 @@ def nuclei_view(image: np.ndarray) -> np.ndarray:
     Args:
         image: Array of shape `(height, width, 1)` or `(height, width, 3)`: uint8, uint16 or floats from 0 to 1. White
             is 255, 65535 or 1; so multiply 12 bits that a camera has stored in 16 by 16.
+        color: Boolean. False takes the mean of the channels, True keeps the stain: the channels are inverted and
+            stretched as one, and a grey image has three equal ones.
 
     Returns:
-        Float32 array of shape `(height, width, 1)` in [0, 1].
+        Float32 array of shape `(height, width, 1)`, or `(height, width, 3)` with `color`, in [0, 1].
 
     Raises:
         ValueError: If `image` is not one image, or it is unclear which of its values is white.
@@ -165,8 +167,11 @@ def nuclei_view(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     check_image("nuclei_view", image.shape, channels=(1, 3))
     brightest = white("nuclei_view", image)
-    grey = image.mean(-1, keepdims=True, dtype="float64")
-    grey = brightest - grey if np.median(grey) > brightest * 127 / 255 else grey
-    low, high = np.percentile(grey, (1, 99.8))
+    view = image.mean(-1, keepdims=True, dtype="float64")
+    dark_on_bright = np.median(view) > brightest * 127 / 255
+    if color:
+        view = np.repeat(image, 3 // image.shape[-1], axis=-1).astype("float64")
+    view = brightest - view if dark_on_bright else view
+    low, high = np.percentile(view, (1, 99.8))
     faintest = 1 if brightest > 1 else 1 / 255  # one grey level: what varies less is flat
-    return np.clip((grey - low) / max(high - low, faintest), 0, 1).astype("float32")
+    return np.clip((view - low) / max(high - low, faintest), 0, 1).astype("float32")

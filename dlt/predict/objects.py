@@ -10,7 +10,8 @@ from scipy import ndimage
 from dlt._arrays import WHITE, check_image, is_float, lies_between
 from dlt._check import check_choice, check_fraction, check_positive_int, fail
 
-DEPTH = 1.0  # pixels: how much deeper than its neck a part of a clump is
+PIXELS = 1.0  # how much deeper than its neck a part of a clump is
+RELATIVE = 0.3  # the same of a predicted depth, which is 1 in the middle of each object
 CROSS = ndimage.generate_binary_structure(2, 1)
 
 
@@ -21,13 +22,14 @@ def objects(probabilities: Any, threshold: float = 0.5, min_area: int = 1, metho
       the mask merges are one object: so train on masks without the `dlt.data.borders` between them.
     - "watershed": components are also cut at their necks. The distance of a pixel to the background is its depth, and
       every maximum that lies more than a pixel deeper than the way from it to a deeper one gets a basin of its own.
-      That parts round objects that touch, and may cut long ones.
+      That parts round objects that touch, and may cut long ones. Where a second channel predicts how deep a pixel lies
+      in its object (`dlt.data.edge_distance`), the basins are those of this depth, whatever the shape of the mask.
 
     Reference: Meyer 1994, "Topographic distance and watershed lines" (https://doi.org/10.1016/0165-1684(94)90060-4).
 
     Args:
         probabilities: Array of shape `(height, width, 1)`: probabilities, or a mask of booleans, of 0 and 1, or (as
-            uint8) of 0 and 255.
+            uint8) of 0 and 255. With a second channel, the depth from 0 to 1.
         threshold: Float in [0, 1); what is above it belongs to an object.
         min_area: Whole number of pixels; smaller parts are taken for dirt.
         method: String, "connected" or "watershed".
@@ -44,7 +46,7 @@ def objects(probabilities: Any, threshold: float = 0.5, min_area: int = 1, metho
     [[1, 1, 0, 0], [0, 0, 2, 0], [0, 0, 2, 2]]
     """
     mask = ops.convert_to_numpy(probabilities)
-    check_image("objects", mask.shape, channels=(1,))
+    check_image("objects", mask.shape, channels=(1, 2))
     highest = WHITE.get(str(mask.dtype), 1)
     if not (lies_between(mask, 0, 1) if is_float(mask) else np.isin(mask, (0, 1, highest)).all()):
         fail(
@@ -54,7 +56,11 @@ def objects(probabilities: Any, threshold: float = 0.5, min_area: int = 1, metho
             "Take the sigmoid of a network's logits; compare a grey image with a threshold, `image > 90`.",
         )
     threshold = check_fraction("threshold", threshold, "Pass for example 0.5.")
-    labels = METHODS[check_choice("method", method, METHODS)](mask[..., 0] > threshold)
+    inside = mask[..., 0] > threshold
+    if check_choice("method", method, METHODS) == "connected":
+        labels = connected(inside)
+    else:
+        labels = watershed(inside, mask[..., 1] if mask.shape[-1] == 2 else None)
     areas = np.bincount(labels.ravel())
     kept = areas >= check_positive_int("min_area", min_area)
     kept[0] = False
@@ -66,15 +72,17 @@ def connected(mask: np.ndarray) -> np.ndarray:
     return skimage.measure.label(mask, connectivity=1)
 
 
-def watershed(mask: np.ndarray) -> np.ndarray:
-    """Return the basins of a boolean mask's distances to the background.
+def watershed(mask: np.ndarray, depth: np.ndarray | None = None) -> np.ndarray:
+    """Return the basins of a boolean mask's depth, by default the distance to the background, in pixels.
 
     (`skimage.morphology.h_maxima` is for whole numbers: of floats it gives maxima that are none.)
     """
-    distance = np.where(mask, ndimage.distance_transform_edt(mask), -2 * DEPTH)  # a part of one pixel has a maximum too
-    flooded = skimage.morphology.reconstruction(distance - DEPTH, distance, footprint=CROSS)
+    step = PIXELS if depth is None else RELATIVE
+    depth = ndimage.distance_transform_edt(mask) if depth is None else depth
+    depth = np.where(mask, depth, -2 * step)  # a part of one pixel has a maximum too
+    flooded = skimage.morphology.reconstruction(depth - step, depth, footprint=CROSS)
     seeds = skimage.measure.label(skimage.morphology.local_maxima(flooded, connectivity=1), connectivity=1)
-    return skimage.segmentation.watershed(-distance, seeds, mask=mask)
+    return skimage.segmentation.watershed(-depth, seeds, mask=mask)
 
 
 METHODS = {"connected": connected, "watershed": watershed}

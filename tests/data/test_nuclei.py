@@ -185,6 +185,18 @@ def test_the_view_is_the_same_of_any_storage():
         np.testing.assert_allclose(nuclei_view((image / 255).astype("float16")), expected, atol=0.03)
 
 
+def test_a_view_in_colour_keeps_the_stain_and_of_a_grey_image_it_is_the_grey_one():
+    for image in nuclei_crops().images:
+        view = nuclei_view(image, color=True)
+        assert (view.shape, view.dtype, view.min(), view.max()) == (image.shape, "float32", 0, 1)
+        if (image[..., :1] == image).all():
+            np.testing.assert_allclose(view, np.repeat(nuclei_view(image), 3, -1), atol=0.005)  # of quantiles
+            np.testing.assert_array_equal(nuclei_view(image[..., :1], color=True), view)
+        else:  # dark on bright and coloured: what absorbs is bright, and each channel in its own way
+            assert np.corrcoef(view[..., 1].ravel(), image[..., 1].ravel())[0, 1] < -0.9
+            assert np.ptp(view, axis=-1).max() > 0.2
+
+
 def test_no_view_of_what_is_no_image():
     image = nuclei_crops().images[0]
     for bad in (image.astype("float32"), image.astype("int64"), image > 9, image / 255 - 1, image * np.nan):

@@ -36,6 +36,33 @@ def test_batches_depend_on_seed_epoch_and_index_alone():
     assert (SegmentationPatches(images, masks, size=32, seed=4)[0][0] != expected[0][0]).any()
 
 
+def test_weights_say_how_often_an_image_is_drawn():
+    images, masks = pictures()
+    drawn = {}
+    for weights in ([0, 1], [1, 3]):
+        _, y = SegmentationPatches(images, masks, size=16, batch_size=400, weights=weights)[0]
+        drawn[tuple(weights)] = float((y >= 5).all(axis=(1, 2, 3)).mean())
+    assert drawn[0, 1] == 1
+    assert abs(drawn[1, 3] - 0.75) < 0.1
+
+
+def test_zoom_magnifies_both_and_masks_keep_their_values():
+    ramp = np.repeat(np.linspace(0, 1, 65)[None], 65, axis=0).astype("float32")[..., None]
+    classes = np.where(np.arange(65) < 30, 3, 7)[None, :, None].repeat(65, axis=0).astype("uint8")
+    data = SegmentationPatches([ramp], [classes], size=16, batch_size=64, zoom=(0.5, 2), seed=1)
+    x, y = data[0]
+    assert (x.shape, y.shape, y.dtype) == ((64, 16, 16, 1), (64, 16, 16, 1), np.uint8)
+    assert set(np.unique(y)) == {3, 7}
+    steps = np.diff(x[:, 8, 4:12, 0], axis=1).mean(axis=1) * 64  # pixels of the image per pixel of the patch
+    assert 0.45 < steps.min() < 0.65
+    assert 1.6 < steps.max() < 2.1
+    assert np.mean(np.log(steps) > 0) == pytest.approx(0.5, abs=0.15)
+    crossing = np.abs(x * 64 - 29.5) > 2  # beside the edge a pixel is of both classes
+    np.testing.assert_array_equal((x * 64 > 29.5)[crossing], (y == 7)[crossing])
+    whole = SegmentationPatches([ramp], [classes], size=16, batch_size=8)[0][0]
+    np.testing.assert_allclose(np.diff(whole[:, 8, :, 0]) * 64, 1, rtol=1e-4)
+
+
 def test_a_model_trains_on_it():
     images, masks = cells(8, 64)
     model = keras.Sequential(
@@ -57,6 +84,14 @@ def test_bad_arguments():
         SegmentationPatches(images, masks, size=16, steps=0)
     with pytest.raises(ValueError, match="epoch=-1"):
         SegmentationPatches(images, masks, size=16, epoch=-1)
+    with pytest.raises(ValueError, match="at least 42"):  # half as large, a patch of 21 pixels shows 42
+        SegmentationPatches(images, masks, size=21, zoom=(0.5, 1))
+    for zoom in ((2, 1), (0, 1)):
+        with pytest.raises(ValueError, match="two numbers, 0 < low <= high"):
+            SegmentationPatches(images, masks, size=16, zoom=zoom)
+    for weights in ([1], [0, 0], [-1, 2], [1, np.nan]):
+        with pytest.raises(ValueError, match="a number from 0 up for each of 2 images"):
+            SegmentationPatches(images, masks, size=16, weights=weights)
 
 
 def test_what_is_no_image_or_no_mask_is_refused():

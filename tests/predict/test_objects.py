@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from dlt.data import edge_distance
 from dlt.predict import objects
 
 
@@ -33,7 +34,7 @@ def test_what_is_neither_mask_nor_probabilities():
         with pytest.raises(ValueError, match=r"no probabilities\. Expected floats from 0 to 1, or a mask"):
             objects(bad)
     for shape in ((2, 8, 8, 1), (8, 8), (8, 8, 3)):  # in a batch, objects of one image would be those of the next
-        with pytest.raises(ValueError, match=r"objects works on one image. Expected shape \(height, width, 1\)"):
+        with pytest.raises(ValueError, match=r"objects works on one image. Expected shape \(height, width, 1 or 2\)"):
             objects(np.zeros(shape))
     for arguments in ({"threshold": 1.5}, {"threshold": None}, {"min_area": 0}, {"min_area": 2.5}):
         with pytest.raises(ValueError, match="Invalid"):
@@ -66,6 +67,19 @@ def test_a_disc_is_one_object_wherever_it_lies_and_dirt_is_none(method):
     dirty[2, 2] = True
     assert objects(dirty, min_area=2, method=method).max() == 1
     assert objects(np.zeros((5, 7, 1)), method=method).max() == 0
+
+
+def test_a_predicted_depth_parts_what_the_shape_of_the_mask_does_not():
+    labels = np.zeros((20, 36, 1), int)
+    labels[4:16, 4:18], labels[4:16, 18:32] = 1, 2  # together a rectangle without a neck
+    maps = np.concatenate([labels > 0, edge_distance(labels)], axis=-1)
+    assert objects(maps[..., :1], method="watershed").max() == objects(maps, method="connected").max() == 1
+    np.testing.assert_array_equal(objects(maps, method="watershed"), labels)
+    trembling = maps + [[[0, 0.1]]] * np.random.default_rng(0).random(maps.shape)  # shallow hollows part nothing
+    np.testing.assert_array_equal(objects(np.minimum(trembling, 1), method="watershed") > 0, labels > 0)
+    assert objects(np.minimum(trembling, 1), method="watershed").max() == 2
+    flat = np.concatenate([labels > 0, 0.0 * labels], axis=-1)  # no depth at all: what is connected is one
+    assert objects(flat, method="watershed").max() == 1
 
 
 def test_an_unknown_method():
