@@ -16,6 +16,7 @@ from collections.abc import Iterable
 import yaml
 
 from tools.covers import write_covers
+from tools.try_it import write_try_it
 
 ROOT = pathlib.Path(__file__).parents[1]
 BUILD = ROOT / "build"
@@ -79,6 +80,7 @@ def assemble() -> None:
     for notebook in (ROOT / "book").rglob("*.ipynb"):
         shutil.copyfile(EXECUTED / notebook.relative_to(ROOT), SOURCE / notebook.relative_to(ROOT))
     write_covers(SOURCE / "book")
+    write_try_it(SOURCE / "book", digest(package_files()))
     shutil.copyfile(ROOT / "_toc.yml", SOURCE / "_toc.yml")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
     config["execute"] = {"execute_notebooks": "off"}

@@ -1,0 +1,283 @@
+"""The live page: networks in the browser give what Keras gives, and a reader is not left alone when something fails."""
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.site.conftest import HTML, go, new_page
+
+pytestmark = pytest.mark.site
+FILES = HTML / "_static" / "try-it" / "files"
+PAGE = "book/try-it.html"
+MODULES = "/_static/try-it"
+HEAVY = (".wasm", ".onnx", ".mjs")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made(site):
+    """What the build has made for the page."""
+    listing = json.loads((FILES / "files.json").read_text())
+    if "missing" in listing:
+        if os.environ.get("CI"):
+            pytest.fail("CI has to reach the npm registry")
+        pytest.skip(listing["missing"])
+    return listing
+
+
+@pytest.fixture(scope="module")
+def dlt():
+    """The package, on the backend from which the networks were exported."""
+    return pytest.importorskip("dlt")
+
+
+@pytest.fixture(scope="module")
+def live(context, site):
+    """The page, open all the time, so that each network is loaded once."""
+    page = opened_page(context, site)
+    yield page
+    assert page.problems == []
+    page.close()
+
+
+def opened_page(context, site):
+    page = new_page(context, site)
+    page.requested = []
+    page.on("request", lambda request: page.requested.append(request.url))
+    go(page, PAGE)
+    for panel in ("denoise", "nuclei"):
+        page.wait_for_selector(f"#try-{panel}[data-ready]")
+    return page
+
+
+def press_load(page, panel):
+    """Load the network that a panel wants, and wait for its first answer."""
+    page.locator(f"#try-{panel} .load").click()
+    return answer(page, panel)
+
+
+def answer(page, panel):
+    """Wait until a panel has an answer, and return what stands below its pictures."""
+    status = f"document.querySelector('#try-{panel} [role=status]').textContent"
+    page.wait_for_function(f"/(denoised|Counted) in/.test({status})")
+    return page.inner_text(f"#try-{panel} .pictures")
+
+
+def change(page, name, value):
+    """Move a slider or choose from a list; the old answer is gone at once."""
+    page.evaluate("document.querySelectorAll('.try-it [role=status]').forEach(e => { e.textContent = '' })")
+    script = (
+        "([e, value]) => { e.value = value; for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind)) }"
+    )
+    page.evaluate(f"args => ({script})([document.querySelector(args[0]), args[1]])", [f"[name={name}]", str(value)])
+
+
+def shown(text, after):
+    """Return the number after some words."""
+    return float(re.search(rf"{after}\D*?(-?[\d.]+(?:e[-+]\d+)?)", text)[1])
+
+
+def in_browser(page, network, images):
+    """Return what the page's own modules make of images, floats of shape (height, width, channels)."""
+    script = f"""async ([network, images]) => {{
+        const {{ load, denoise }} = await import("{MODULES}/network.js");
+        await load(network);
+        const answers = [];
+        for (const [height, width, channels, data] of images) {{
+            const image = {{ height, width, channels, data: Float32Array.from(data) }};
+            answers.push([...(await denoise(network, image)).data]);
+        }}
+        return answers;
+    }}"""
+    packed = [[*image.shape, image.ravel().tolist()] for image in images]
+    answers = page.evaluate(script, [network, packed])
+    return [np.reshape(each, image.shape) for each, image in zip(answers, images, strict=True)]
+
+
+def noisy(image, sigma):
+    noise = np.random.default_rng(0).standard_normal(image.shape)
+    return (image / 255 + sigma / 255 * noise).astype("float32")
+
+
+def test_nothing_is_loaded_before_it_is_asked_for_and_nothing_leaves_the_site(live, site, made):
+    change(live, "noise", 30)
+    live.wait_for_timeout(300)
+    assert not [url for url in live.requested if url.endswith(HEAVY)]
+    button = live.inner_text("#try-denoise .load")
+    wanted = (made["runtime"]["bytes"] + made["networks"]["denoiser_color"]["bytes"]) / 1e6
+    assert f"{wanted:.1f} MB" in button
+    press_load(live, "denoise")
+    assert sorted(url.rsplit("/", 1)[1] for url in live.requested if url.endswith(HEAVY)) == [
+        "denoiser_color.onnx",
+        "ort-wasm-simd-threaded.wasm",
+        "ort.wasm.bundle.min.mjs",
+    ]
+    assert [url for url in live.requested if not url.startswith((site, "blob:", "data:"))] == []
+
+
+def test_the_denoiser_is_that_of_keras(live, dlt):
+    """A photo in colour; odd sizes, smaller than a tile and larger; values far below 0 and above 1."""
+    photos = dlt.data.photos("astronaut", "camera")
+    color = [noisy(photos["astronaut"][:61, 100:145], 50)]
+    grey = [noisy(photos["camera"][:33, :17], 25), 3 * noisy(photos["camera"][60:333, 100:201], 50)]
+    for network, images in {"denoiser_color": color, "denoiser_grey": grey}.items():
+        for image, found in zip(images, in_browser(live, network, images), strict=True):
+            expected = dlt.predict.denoise(image)
+            assert np.abs(expected - image).max() > 0.1
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_small_pair_is_that_of_keras_over_tiles(live, dlt):
+    image = noisy(dlt.data.photos("camera")["camera"][:30, :470], 10)
+    for network, biased in {"faint": False, "faint_biased": True}.items():
+        (found,) = in_browser(live, network, [image])
+        model = dlt.models.create_convunext_denoiser(pretrained="sigma_10", use_bias=biased)
+        np.testing.assert_allclose(found, dlt.predict.padded(model, image[None])[0], atol=1e-4)
+
+
+def test_what_the_page_says_is_true(live, made, dlt):
+    """The decibels under the pictures are those of Keras's answer to the page's own noise; each photo passes 26 dB."""
+    for photo in made["photos"]:
+        live.click(f"#try-denoise .examples >> text='{photo['title']}'")
+        live.wait_for_function("document.querySelector('#try-denoise [aria-pressed=true]')")
+        change(live, "noise", 50)
+        if live.locator("#try-denoise .load").is_visible():
+            press_load(live, "denoise")
+        text = answer(live, "denoise")
+        clean = np.asarray(Image.open(FILES / photo["file"]), "float32") / 255
+        script = f"async length => [...(await import('{MODULES}/picture.js')).normal(length)]"
+        noise = np.reshape(live.evaluate(script, clean.size), clean.shape)
+        assert abs(noise.mean()) < 0.02
+        assert abs(noise.std() - 1) < 0.01
+        given = (clean + 50 / 255 * noise).astype("float32")
+        for words, image in {"with noise: ": given, "denoised: ": dlt.predict.denoise(given)}.items():
+            assert shown(text, words) == pytest.approx(-10 * np.log10(np.mean((image - clean) ** 2)), abs=0.06)
+        assert shown(text, "denoised: ") > 26
+
+
+def test_half_the_light_by_keyboard(live):
+    """Without biases the two sides differ by rounding; the control, with biases, by percents."""
+    differs = {}
+    for network in ("shipped", "faint", "faint_biased"):
+        live.select_option("#try-denoise [name=network]", network)
+        if live.locator("#try-denoise .load").is_visible():
+            press_load(live, "denoise")
+        change(live, "light", 1)
+        live.focus("#try-denoise [name=light]")
+        live.keyboard.press("ArrowLeft")  # a thousandth of the light
+        live.wait_for_function("document.querySelector('.says-light').textContent === '1/1000'")
+        differs[network] = shown(answer(live, "denoise"), "differs\\s+by")
+    assert max(differs["shipped"], differs["faint"]) < 1e-6
+    assert differs["faint_biased"] > 0.03
+    live.select_option("#try-denoise [name=network]", "shipped")
+
+
+FRAMES = """() => {
+    window.gaps = [];
+    let last = performance.now();
+    const frame = (now) => { window.gaps.push(now - last); last = now; requestAnimationFrame(frame); };
+    requestAnimationFrame(frame);
+}"""
+
+
+def test_a_megapixel_offline_without_freezing_the_page(browser, site, dlt, tmp_path):
+    """Frames go on being drawn all the time; the control is a page that is kept busy for longer."""
+    context = browser.new_context(base_url=site)
+    context.set_default_timeout(120_000)
+    page = opened_page(context, site)
+    page.select_option("#try-denoise [name=network]", "faint")
+    press_load(page, "denoise")
+    context.set_offline(True)
+    page.select_option("#try-denoise [name=size]", "1024")
+    photo = dlt.data.photos("camera")["camera"][..., 0]
+    Image.fromarray(photo).resize((1024, 1024)).save(tmp_path / "large.png")
+    change(page, "noise", 10)
+    page.evaluate(FRAMES)
+    page.set_input_files("#try-denoise input[type=file]", tmp_path / "large.png")
+    status = "document.querySelector('#try-denoise [role=status]').textContent"
+    page.wait_for_function(f"/Denoising: 1?[0-9] of 16 tiles/.test({status})")
+    page.wait_for_function(f"/In the other light: 1 of 16/.test({status})")
+    gaps = np.sort(page.evaluate("window.gaps"))
+    assert len(gaps) > 20
+    assert np.median(gaps) < 100
+    assert gaps[-1] < 1000
+    text = page.inner_text("#try-denoise .pictures")
+    assert shown(text, "denoised: ") > shown(text, "with noise: ") + 3
+    page.evaluate("() => { const end = performance.now() + 1500; while (performance.now() < end); }")
+    page.wait_for_timeout(200)
+    assert max(page.evaluate("window.gaps")) > 1000
+    assert page.problems == []
+    context.close()
+
+
+def test_a_bad_file_is_named_and_the_page_goes_on(live, tmp_path):
+    live.select_option("#try-denoise [name=network]", "shipped")
+    for name, content in {"notes.png": b"not an image", "empty.png": b"", "cut.png": cut_png()}.items():
+        (tmp_path / name).write_bytes(content)
+        live.set_input_files("#try-denoise input[type=file]", tmp_path / name)
+        live.wait_for_selector("#try-denoise.failed")
+        said = live.inner_text("#try-denoise [role=status]")
+        assert f"{name} is no image that this browser can read" in said
+        assert "PNG, JPEG or WebP" in said
+    change(live, "noise", 20)
+    answer(live, "denoise")
+    assert not live.query_selector("#try-denoise.failed")
+
+
+def cut_png():
+    return (FILES / "cat.png").read_bytes()[:60]
+
+
+def test_nuclei_are_counted_as_python_counts_them(live, made, dlt, tmp_path):
+    first = press_load(live, "nuclei")
+    counts = {}
+    for example in made["nuclei"]:
+        live.click(f"#try-nuclei .examples >> text='{example['title']}'")
+        change(live, "area", 20)
+        counts[example["file"]] = shown(answer(live, "nuclei"), "")
+    expected = {name: dlt.predict.nuclei(np.asarray(Image.open(FILES / name))).max() for name in counts}
+    assert counts == expected
+    assert shown(first, "") in counts.values()
+    image = np.tile(np.asarray(Image.open(FILES / made["nuclei"][1]["file"])), (2, 2, 1))[:301, 7:200]
+    Image.fromarray(image).save(tmp_path / "odd.png")
+    live.set_input_files("#try-nuclei input[type=file]", tmp_path / "odd.png")
+    change(live, "area", 5)
+    assert shown(answer(live, "nuclei"), "") == dlt.predict.nuclei(image, min_area=5).max()
+
+
+def test_the_watershed_is_that_of_python(live, dlt):
+    """On clumps of random discs: the same number of objects, and the same pixels but where two basins meet."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:90, :120]
+    for _ in range(5):
+        discs = zip(rng.uniform(0, 90, 25), rng.uniform(0, 120, 25), rng.uniform(2, 11, 25), strict=True)
+        mask = np.any([(y - a) ** 2 + (x - b) ** 2 < r**2 for a, b, r in discs], axis=0)
+        expected = dlt.predict.objects(mask[..., None], method="watershed", min_area=5)[..., 0]
+        script = f"""async mask => {{
+            const {{ objects }} = await import("{MODULES}/objects.js");
+            return [...objects(Float32Array.from(mask), 90, 120, {{ minArea: 5 }}).labels];
+        }}"""
+        found = np.reshape(live.evaluate(script, mask.astype(int).ravel().tolist()), mask.shape)
+        assert found.max() == expected.max() > 5
+        assert np.array_equal(found > 0, expected > 0)
+        overlaps = [
+            np.bincount(found[expected == i]).max() / np.sum(expected == i) for i in range(1, expected.max() + 1)
+        ]
+        assert min(overlaps) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [(200, json.dumps({"missing": "no registry"}), "no registry"), (404, "", "make book")],
+)
+def test_a_build_without_the_networks_says_so(context, site, status, body, words):
+    page = context.new_page()
+    page.route("**/files.json", lambda route: route.fulfill(status=status, body=body))
+    go(page, PAGE)
+    for panel in ("denoise", "nuclei"):
+        page.wait_for_function(f"/not in this build/.test(document.getElementById('try-{panel}').textContent)")
+        assert words in page.inner_text(f"#try-{panel}")
+    page.close()
