@@ -35,7 +35,8 @@ MEASURE = """() => {
     };
     const formulas = all("article mjx-container").filter(e => !e.closest("table"));
     const tables = all("article table");
-    const code = all("article div.highlight pre").filter(e => !e.closest(".cell_output"));
+    const scrolls = (e) => getComputedStyle(e).whiteSpace === "pre" && scrollable(e);
+    const code = all("article div.highlight pre").filter(e => !e.closest(".cell_output") && !scrolls(e));
     code.forEach(e => { e.style.whiteSpace = "pre" });
     const wrapped = code.filter(cut);
     code.forEach(e => { e.style.whiteSpace = "" });
