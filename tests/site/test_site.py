@@ -118,7 +118,10 @@ def test_formulas_and_tables_stay_in_their_column(opened, where, size):
 
 
 def test_code_does_not_wrap_on_a_desk(opened):
-    """Python's indentation does not survive it; what scrolls in a box of its own is whole. Chapters that still have long lines are listed in book/ruff.toml."""
+    """Python's indentation does not survive it. What scrolls in a box of its own does not wrap.
+
+    Chapters that still have long lines are listed in book/ruff.toml.
+    """
     rules = tomllib.loads((ROOT / "book" / "ruff.toml").read_text(encoding="utf8"))
     late = [f"book/{name}" for name in rules.get("format", {}).get("exclude", ())]
     if opened.name.replace(".html", ".ipynb") not in late:
