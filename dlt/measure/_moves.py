@@ -32,11 +32,18 @@ def pad(op, shape, x, constant_values=None):
     if isinstance(constant_values, Seen):
         raise NotImplementedError
     widths = list(op.pad_width) * (len(shape) if len(op.pad_width) == 1 else 1)
-    fill = {"constant_values": -1} if op.mode == "constant" else {}
     for axis, width in enumerate(widths):
         if any(width):
-            x = look_up(x, axis, np.pad(np.arange(x.shape[axis]), width, op.mode, **fill)[None])
+            x = look_up(x, axis, pad_numbers(x.shape[axis], width, op.mode)[None])
     return x
+
+
+def pad_numbers(side, width, mode):
+    """Return which element stands where after padding, -1 for none: Keras's "symmetric" is another one on PyTorch."""
+    numbers = np.arange(side)
+    if mode == "constant":
+        return np.pad(numbers, width, constant_values=-1)
+    return ops.convert_to_numpy(ops.pad(numbers, [width], mode)).astype("int64")
 
 
 def get_item(op, shape, x, key):

@@ -353,6 +353,16 @@ def test_zeros_around_what_sees_everything_see_nothing():
     assert field.interval(1, 5) == ((0, 8), (0, 8))
 
 
+@pytest.mark.parametrize("mode", ["reflect", "symmetric"])
+def test_mirrored_borders_see_what_this_backend_puts_there(mode):
+    """Where other backends mirror, Keras's "symmetric" repeats the last row on PyTorch."""
+    images = keras.Input((6, 5, 1))
+    model = keras.Model(images, ops.pad(images, [(0, 0), (2, 3), (0, 0), (0, 0)], mode))
+    rows = np.broadcast_to(np.arange(6, dtype="float32")[:, None, None], (1, 6, 5, 1))
+    field, source = receptive_field(model).height, ops.convert_to_numpy(model(rows))[0, :, 0, 0]
+    assert field.first.tolist() == field.last.tolist() == source.tolist()
+
+
 def test_a_turned_map_has_no_channels_first():
     def turned(x):
         x = ops.swapaxes(x, 1, 2)
