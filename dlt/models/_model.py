@@ -5,8 +5,9 @@ from typing import Any, Self
 
 import keras
 
-from dlt._check import check_images, check_keywords, fail
+from dlt._check import check_keywords
 from dlt.layers._changes import apply_changes, changes
+from dlt.models._limits import Limits
 from dlt.models._watch import Watch
 
 SERIALIZE = {  # what in a constructor's arguments is no plain value, and how Keras writes it down
@@ -25,17 +26,17 @@ def entry(name: str) -> Callable:
 
     @functools.wraps(plain)
     def checked(self, x=None, *args, **kwargs):
-        watch = Watch(self._check_input)
-        self._check_input(x)
+        watch = Watch(self._limits.check)
+        self._limits.check(x)
         if (unseen := kwargs.get("validation_data")) is not None:
-            self._check_input(unseen[0] if isinstance(unseen, (tuple, list)) else unseen)
+            self._limits.check(unseen[0] if isinstance(unseen, (tuple, list)) else unseen)
             kwargs["validation_data"] = watch.over(unseen)
         try:
             return plain(self, watch.over(x), *args, **kwargs)
         except Exception as error:
-            if watch.refusal is None or error is watch.refusal or str(watch.refusal) not in str(error):
+            if (refusal := watch.refusal(error)) is None:
                 raise
-            raise watch.refusal from error
+            raise refusal from error
 
     return checked
 
@@ -46,10 +47,9 @@ class Model(keras.Model):
 
     - An unknown keyword raises; Keras's functional models swallow it.
     - Every way in checks the images alike, before anything is traced or changed. A graph that has seen several sizes
-      knows none of them any more, and would fail with the words of whatever operation comes across them first. So the
-      batches of a `PyDataset` or a generator, whose sides may change, are checked as they come. That is not possible
-      for a `tf.data.Dataset` that leaves its sides open, and for a `PyDataset` with `use_multiprocessing`: a wrong side
-      among theirs still ends in words of TensorFlow.
+      knows none of them any more, and would fail with the words of whatever operation comes across them first, or give
+      a wrong answer. So the batches of a `PyDataset`, a generator or a `tf.data.Dataset` that leaves its sides open are
+      checked as they come.
     - Its configuration also says what was done to its layers since it was built: frozen, quantized, cast.
     - Its optimizer has its variables when training begins. JAX and PyTorch do so anyway; TensorFlow makes them while
       it traces the first step into a graph, and then has to trace that a second time: training any of these networks
@@ -58,7 +58,8 @@ class Model(keras.Model):
     """
 
     _config: dict | None = None  # the constructor's arguments, of a class that has its own
-    _min_side = 1
+    _min_side = 1  # of images
+    _multiple = 1  # of which their sides are
 
     def __new__(cls, *args, **kwargs):
         """Raise before anything is built if a keyword is none that the class or one it derives from takes."""
@@ -75,7 +76,7 @@ class Model(keras.Model):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the network after checking the images."""
-        self._check_input(inputs)
+        self._limits.check(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -104,33 +105,11 @@ class Model(keras.Model):
             apply_changes(model, done)
         return model
 
-    def _check_input(self, x):
-        """Raise unless what goes in is a batch of images that the network takes, as far as this can be told."""
-        shape = shape_of(x)
-        if shape is not None and len(self.inputs) == 1:
-            self._check_shape(shape)
-
-    def _check_shape(self, shape):
-        """Raise unless images of this shape have the right rank, sides and channels."""
+    @property
+    def _limits(self):
+        """Return what images the network takes."""
         owner = self.name if self._config is None else type(self).__name__
-        check_images(owner, shape, self._min_side)
-        channels = self.inputs[0].shape[-1]
-        if shape[-1] != channels:
-            fail(
-                f"{owner} was built for images with other channels.",
-                f"{channels} channels",
-                f"shape={shape}",
-                "Convert the images, or build the network for the channels that they have.",
-            )
-
-
-def shape_of(x: Any) -> tuple | None:
-    """Return the shape of a batch, or of those that a tf.data.Dataset gives; None where it cannot be told."""
-    if hasattr(x, "element_spec"):  # of a tf.data.Dataset: images, or a tuple of images, targets and weights
-        x = x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec
-    leaves = [x] if hasattr(x, "shape") else keras.tree.flatten(x)
-    shape = getattr(leaves[0], "shape", None) if len(leaves) == 1 else None
-    return None if shape is None or getattr(shape, "rank", 0) is None else tuple(shape)
+        return Limits(owner, [x.shape[-1] for x in self.inputs], self._min_side, self._multiple)
 
 
 def arguments(*makers: Callable) -> list[str]:

@@ -52,6 +52,8 @@ class AccUNet(Model):
     (1, 32, 48, 1)
     """
 
+    _multiple = MULTIPLE
+
     def __init__(
         self,
         input_channels: int = 3,
@@ -81,11 +83,6 @@ class AccUNet(Model):
         images = keras.Input((*(config["input_shape"] or (None, None)), input_channels), name="images")
         super().__init__(images, Parts(config, policy).wire(images), **kwargs)
         self._config = {**config, "dtype": policy}
-
-    def _check_shape(self, shape):
-        """Raise unless images of this shape have the right rank, sides and channels."""
-        super()._check_shape(shape)
-        check_sides("AccUNet", shape, MULTIPLE, "Pad or resize the images.")
 
 
 def checked_sides(input_shape: tuple | None) -> tuple | None:
