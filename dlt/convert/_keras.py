@@ -76,7 +76,7 @@ def end_low_rank_updates(model: keras.Model, paths: set[str]) -> list[str]:
         if getattr(layer, "lora_enabled", False) and paths & {path for _, _, path in stored(layer)}:
             for weight in layer.weights:
                 if weight.name.startswith(LOW_RANK) and weight.name.endswith("_b"):
-                    weight.assign(keras.ops.zeros_like(weight))
+                    weight.assign(keras.ops.zeros(weight.shape, weight.dtype))  # JAX: no zeros_like of a variable
             ended.append(layer.name)
     return ended
 
