@@ -43,11 +43,11 @@ serve: book
 # their own. JAX compiles every operation anew for every size, so there ConvNeXt and the contract stand for all networks;
 # for each test that could run on JAX: make test-backends JAX_MODELS=tests/models
 # (How many parameters a size has does not depend on the backend.)
-portable := tests/test_contracts.py tests/test_other_backends.py tests/layers tests/measure tests/training tests/metrics tests/predict tests/data/test_epochs.py -m "not slow" -k "not published_size"
+portable := tests/test_contracts.py tests/test_other_backends.py tests/layers tests/convert tests/measure tests/training tests/metrics tests/predict tests/data/test_epochs.py -m "not slow" -k "not published_size"
 JAX_MODELS ?= tests/models/test_convnext.py
 test-backends: setup-jax setup-torch
 	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable) $(JAX_MODELS)
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models tests/convert
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models
 
 # Every chapter alone, in an empty directory, with the Python at hand: what Colab does.
 chapters-here:
