@@ -24,7 +24,7 @@ class Homogeneity(Table):
         scales: Tuple of floats, the numbers a that the input was multiplied by.
         equivariance: Tuple of floats, one per scale: `||f(a x) - a f(x)|| / ||a f(x)||`, the worst of all outputs.
         invariance: Tuple of floats, one per scale: `||f(a x) - f(x)|| / ||f(x)||`, the worst of all outputs.
-        degree: Float, the k that fits `||f(a x)|| = a^k ||f(x)||` best, by least squares on logarithms. 1 for an
+        degree: Float, the q that fits `||f(a x)|| = a^q ||f(x)||` best, by least squares on logarithms. 1 for an
             equivariant f, 0 for an invariant one. It sees lengths only: the errors say whether f deserves a degree.
     """
 
