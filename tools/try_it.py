@@ -153,7 +153,8 @@ def exported(package: str) -> pathlib.Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-        subprocess.run([sys.executable, "-m", "tools.try_it", str(folder)], cwd=ROOT, env=environment, check=True)
+        command = [sys.executable, "-W", "ignore::FutureWarning", "-m", "tools.try_it", str(folder)]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
         done.write_text(key)
     return folder
 
