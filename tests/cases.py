@@ -66,6 +66,15 @@ def upsample_and_add(**kwargs):
     return as_model(lambda maps: keras.ops.add(layer(maps), maps[1]), [(2, 4, 3, 5), (2, 7, 6, 5)])
 
 
+def predicted_patches(**kwargs):
+    """A masked autoencoder gives two tensors, one of them of random numbers; here it hides nothing and gives one."""
+    policy = {name: kwargs.pop(name) for name in ("dtype",) if name in kwargs}
+    two_stages = {"depths": (1, 1), "dims": (8, 12), "patch_size": 2, "input_shape": (None, None, 3)}
+    encoder = models.ConvNeXtV2(**two_stages, include_top=False, **policy)
+    model = models.MaskedAutoencoder(**{"encoder": encoder, "mask_ratio": 0.0, "decoder_width": 8, **kwargs})
+    return as_model(lambda images: model(images)["patches"], (2, 8, 12, 3))
+
+
 def compile_and_join(**kwargs):
     """MLFCLayer gives a list of maps; here they are brought to one size and joined."""
     layer = layers.MLFCLayer(**{"channels_list": [3, 5], **kwargs})
@@ -180,6 +189,17 @@ CASES = [
             ({"input_shape": (40, 32)}, "nearest that work: 32 or 48 and 32"),
         ),
         still=CONSTANT,
+    ),
+    Case(
+        models.MaskedAutoencoder,
+        predicted_patches,
+        (2, 8, 12, 3),
+        (
+            ({"mask_ratio": 1.0}, "mask_ratio=1.0"),
+            ({"decoder_width": 0}, "decoder_width=0"),
+            ({"encoder": None}, "needs an encoder"),
+        ),
+        still=r"token$",
     ),
     Case(layers.UpsampleLike, upsample_and_add, [(2, 4, 3, 5), (2, 7, 6, 5)], ()),
     Case(

@@ -17,6 +17,7 @@ def kernel_initializer() -> keras.initializers.Initializer:
 
 
 NORMALIZATIONS = ("layer", "bias_free_batch", None)
+MIX_PIXELS = ("depthwise", "grn")  # all others look at one pixel at a time
 
 
 def normalize(normalization: str | None, use_bias: bool, dtype: keras.dtype_policies.DTypePolicy) -> list[layers.Layer]:
@@ -33,6 +34,10 @@ class ConvNeXtBlock(Composite):
 
     `y = x + branch(x)`: depthwise convolution, normalization, expand four times, activation, `before_projection()`,
     project back, `after_projection()`, stochastic depth. The chain is `self.branch`, in this order and by these names.
+
+    Called with a second tensor, `visible`, of shape `(batch, height, width, 1)`, 1 for a pixel that is there and 0 for
+    one that is hidden, the block computes at each visible pixel what a submanifold sparse convolution would: whatever
+    mixes pixels is given zeros in place of the hidden ones. What it gives at hidden pixels means nothing.
     """
 
     def __init__(
@@ -94,9 +99,11 @@ class ConvNeXtBlock(Composite):
             StochasticDepth(self.drop_path_rate, dtype=policy, name="stochastic_depth"),
         ]
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, visible: Tensor | None = None) -> Tensor:
         x = inputs
         for layer in self.branch:
+            if visible is not None and layer.name in MIX_PIXELS:
+                x = ops.multiply(x, visible)
             x = layer(x)
         return ops.add(inputs, x)
 

@@ -31,6 +31,11 @@ class ConvNeXtV1Block(ConvNeXtBlock):
         activation: Name of a Keras activation, or a function. Without bias, with a normalization other than "layer",
             and with "relu" or "leaky_relu", the block keeps the scale: `f(a x) = a f(x)` at inference.
 
+    Call arguments:
+        inputs: Tensor of shape `(batch, height, width, channels)`.
+        visible: Optional tensor of shape `(batch, height, width, 1)`: 0 for pixels that are hidden from all others, 1
+            for those that are there (`dlt.models.MaskedAutoencoder`).
+
     Input shape: `(batch, height, width, channels)`.
     Output shape: the same.
 

@@ -10,6 +10,7 @@ from dlt.models.convunext import (
 )
 from dlt.models.convunext_denoiser import create_convunext_denoiser
 from dlt.models.denoiser import create_denoiser
+from dlt.models.masked_autoencoder import MaskedAutoencoder
 from dlt.models.nuclei_segmenter import create_nuclei_segmenter
 from dlt.models.residual_unet import ResidualUNet
 from dlt.models.unet import UNet
@@ -19,6 +20,7 @@ __all__ = [
     "ConvNeXtV1",
     "ConvNeXtV2",
     "ConvUNextModel",
+    "MaskedAutoencoder",
     "ResidualUNet",
     "UNet",
     "create_acc_unet",
