@@ -21,10 +21,11 @@ from benchmarks._channels_last import spare_copies
 from benchmarks._long import settings, train
 from benchmarks._provenance import provenance
 
-NETWORKS = {
-    "unet": (dlt.models.UNet, {"depth": 4, "initial_filters": 16}),
-    "convunext": (dlt.models.ConvUNextModel, {"depth": 4, "initial_filters": 16, "blocks_per_level": 1}),
-    "acc_unet": (dlt.models.AccUNet, {"base_filters": 10, "expansion": 3}),
+MAPS = {"input_shape": (None, None, 3), "output_channels": 2}
+NETWORKS = {  # the design of each where it is not the package's own
+    "unet": {**MAPS, "initial_filters": 16},
+    "convunext": {**MAPS, "initial_filters": 16},
+    "acc_unet": {"input_channels": 3, "num_classes": 2, "base_filters": 10},
 }
 SIDE = 256  # of the middle of a validation image
 MIN_AREA = 20  # pixels; smaller predicted objects are dirt
@@ -66,8 +67,8 @@ class Middles:
     """The middles of validation images, and the AP of a network on them."""
 
     def __init__(self, part):
-        parts = [self.middle(image) for image in part.images]
-        self.images = np.stack([dlt.data.nuclei_view(image, color=True) for image in parts])
+        views = [dlt.data.nuclei_view(image, color=True) for image in part.images]  # of all: a middle may be empty
+        self.images = np.stack([self.middle(view) for view in views])
         self.labels = [self.middle(labels) for labels in part.labels]
 
     def middle(self, image):
@@ -93,15 +94,15 @@ class KeepBest(keras.callbacks.Callback):
         self.folder, self.middles, self.average = folder, middles, keras.callbacks.SwapEMAWeights()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Take the averaged weights for a moment."""
+        """Take the averaged weights for a moment; in Keras 3.15 `on_predict_end` does not give the others back."""
         self.average.set_model(self.model)
-        self.average.on_predict_begin()
+        self.average.on_test_begin()
         logs["val_ap"] = self.middles.average_precision(self.model)
         best = self.folder / "best.json"
         if not best.exists() or logs["val_ap"] > json.loads(best.read_text())["val_ap"]:
             write(self.model, self.folder / "best.safetensors")
             best.write_text(json.dumps({"epoch": epoch, "val_ap": logs["val_ap"]}))
-        self.average.on_predict_end()
+        self.average.on_test_end()
 
 
 def write(model, path, dtype="float32"):
@@ -114,12 +115,8 @@ def write(model, path, dtype="float32"):
 def compiled(options):
     """Return the network of these settings, compiled."""
     keras.utils.set_random_seed(options["seed"])
-    make, design = NETWORKS[options["network"]]
-    channels = {"input_channels": 3} if make is dlt.models.AccUNet else {"input_shape": (None, None, 3)}
-    heads = {"num_classes": 2} if make is dlt.models.AccUNet else {"output_channels": 2}
-    model = make(
-        **design, **channels, **heads, final_activation="sigmoid", dtype=options["dtype"], name=options["network"]
-    )
+    network = options["network"]
+    model = dlt.models.create_nuclei_segmenter(network, dtype=options["dtype"], **NETWORKS[network])
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, options["steps"] - options["warm_up"], warmup_target=options["rate"], warmup_steps=options["warm_up"]
     )

@@ -14,11 +14,10 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from skimage.morphology import dilation
+from skimage.segmentation import find_boundaries
 
 # Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-TINTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#7B2D8B")  # of objects side by side: one blue only
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "figure.facecolor": "white",
@@ -196,35 +195,22 @@ def draw_chain(ax: Axes, chain: Chain, widest: int) -> None:
             left, start = (-0.06 if y else -width / 2), y
 
 
-def painted(image: np.ndarray, labels: np.ndarray, gap: int = 2) -> np.ndarray:
-    """Return a grey picture with its objects tinted; no two that come within `gap` pixels have the same colour.
+def outlined(image: np.ndarray, found: np.ndarray, truth: np.ndarray | None = None, scale: int = 3) -> np.ndarray:
+    """Return a picture with a line around each object; two that touch have a line between them.
 
     Args:
-        image: Array of shape `(height, width, 1)` in [0, 1].
-        labels: Whole-number array of the same shape: 0 for the background, and 1, 2, ... for the objects.
-        gap: Whole number of pixels.
+        image: Array of shape `(height, width, 1)` or `(height, width, 3)` in [0, 1].
+        found: Whole-number array of shape `(height, width, 1)`: 0 for the background, and 1, 2, ... for the objects,
+            drawn in orange.
+        truth: The same of the true objects, drawn below in blue; None for none.
+        scale: Whole number, how much larger the picture becomes, so that lines are finer than pixels.
 
     Returns:
-        Float array of shape `(height, width, 3)` in [0, 1].
+        Float array of shape `(scale * height, scale * width, 3)` in [0, 1].
     """
-    tints = np.array([to_rgb(colour) for colour in TINTS])
-    chosen = np.zeros(labels.max() + 1, int)
-    for number in range(1, len(chosen)):
-        near = neighbours(labels[..., 0], number, gap)
-        taken = {chosen[other] for other in near if other < number}
-        free = [i % len(tints) for i in range(number, number + len(tints)) if i % len(tints) not in taken]
-        chosen[number] = free[0] if free else number % len(tints)
-    grey = np.clip(np.repeat(image, 3, -1), 0, 1)
-    return np.where(labels > 0, 0.6 * grey + 0.4 * tints[chosen[labels[..., 0]]], grey)
-
-
-def neighbours(labels: np.ndarray, number: int, gap: int) -> list[int]:
-    """Return the numbers of the objects that come within `gap` pixels of one, rows and columns alike."""
-    rows, columns = np.nonzero(labels == number)
-    if not len(rows):
-        return []
-    top, left = max(rows.min() - gap, 0), max(columns.min() - gap, 0)
-    part = labels[top : rows.max() + gap + 1, left : columns.max() + gap + 1]
-    window = np.ones((2 * gap + 1,) * 2, bool)
-    near = dilation(part == number, window)
-    return [int(other) for other in np.unique(part[near]) if other not in (0, number)]
+    drawn = np.clip(np.repeat(image, 3 // image.shape[-1], -1), 0, 1).repeat(scale, 0).repeat(scale, 1).astype(float)
+    for labels, colour in ((truth, COLOURS[4]), (found, COLOURS[5])):
+        if labels is not None:
+            large = labels[..., 0].repeat(scale, 0).repeat(scale, 1)
+            drawn[find_boundaries(large, mode="inner")] = to_rgb(colour)
+    return drawn

@@ -92,24 +92,21 @@ def test_chains():
     check(fig)
 
 
-def test_neighbours_never_share_a_colour(rng):
-    """Many small squares, two pixels apart and less: any two within the gap differ, and each has one colour."""
-    labels = np.zeros((40, 40, 1), int)
-    for i in range(100):
-        row, column = divmod(i, 10)
-        labels[4 * row : 4 * row + 3, 4 * column : 4 * column + 3 + i % 2] = i + 1
-    colours = plot.painted(np.zeros((40, 40, 1)), labels)
-    of = {number: np.unique(colours[labels[..., 0] == number], axis=0) for number in range(1, 101)}
-    assert all(len(colour) == 1 for colour in of.values())
-    for i in range(1, 100):
-        for j in range(i + 1, 101):
-            (one, other), (a, b) = (divmod(n - 1, 10) for n in (i, j)), (of[i][0], of[j][0])
-            if max(abs(one[0] - other[0]), abs(one[1] - other[1])) == 1:
-                assert np.abs(a - b).max() > 0.09, (i, j)  # the palette's two nearest, tinted
-    assert len(np.unique(np.concatenate(list(of.values())), axis=0)) > 3
-    np.testing.assert_array_equal(colours[3, 0], 0)  # the background keeps its grey
+def test_two_objects_that_touch_have_a_line_between_them():
+    labels = np.zeros((6, 10, 1), int)
+    labels[1:5, 1:5], labels[1:5, 5:9] = 1, 2
+    grey = np.full((6, 10, 1), 0.5)
+    drawn = plot.outlined(grey, labels, scale=4)
+    assert drawn.shape == (24, 40, 3)
+    line = (drawn == to_rgb(plot.COLOURS[5])).all(-1)
+    np.testing.assert_array_equal(np.flatnonzero(line[12]), [4, 19, 20, 35])  # both sides of the common edge
+    np.testing.assert_array_equal(drawn[~line], 0.5)
+    both = plot.outlined(grey, np.where(labels == 1, 1, 0), labels, scale=4)
+    assert (both[12, 35] == to_rgb(plot.COLOURS[4])).all()
+    assert (both[12, 4] == to_rgb(plot.COLOURS[5])).all()
 
 
-def test_painting_without_objects_changes_nothing(rng):
+def test_outlines_of_nothing_change_nothing(rng):
     image = rng.random((5, 4, 1))
-    np.testing.assert_array_equal(plot.painted(image, np.zeros((5, 4, 1), int)), np.repeat(image, 3, -1))
+    expected = np.repeat(image, 3, -1).repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(plot.outlined(image, np.zeros((5, 4, 1), int), scale=2), expected)

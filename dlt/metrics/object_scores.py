@@ -13,9 +13,9 @@ class ObjectScores:
     """How many objects were found; scores of several images are added with `+`.
 
     Args:
-        found: Objects that were matched.
-        missed: True objects without a match.
-        invented: Predicted objects without a match.
+        found: Objects that were matched: true positives.
+        missed: True objects without a match: false negatives.
+        invented: Predicted objects without a match: false positives.
     """
 
     found: int = 0
@@ -24,6 +24,16 @@ class ObjectScores:
 
     def __add__(self, other: "ObjectScores") -> "ObjectScores":
         return ObjectScores(self.found + other.found, self.missed + other.missed, self.invented + other.invented)
+
+    @property
+    def precision(self) -> float:
+        """Found by all predicted objects; 1 if there are none."""
+        return divided(self.found, self.found + self.invented)
+
+    @property
+    def recall(self) -> float:
+        """Found by all true objects; 1 if there are none."""
+        return divided(self.found, self.found + self.missed)
 
     @property
     def f1(self) -> float:
@@ -65,16 +75,52 @@ def object_scores(true: np.ndarray, predicted: np.ndarray, iou: float = 0.5) -> 
     >>> object_scores(true, np.array([[1, 1, 1, 1, 1, 1, 1]])).average_precision  # merged
     0.0
     """
+    check_iou(iou)
+    return scores_at(iou, *intersections(true, predicted))
+
+
+def merges(true: np.ndarray, predicted: np.ndarray) -> int:
+    """Return how many predicted objects merge true ones: hold more than half of each of two or more.
+
+    With the arguments exchanged it counts splits: true objects that hold more than half of two or more predicted ones.
+
+    Args:
+        true: Whole-number array, any shape: 0 for the background, and 1, 2, ... for the objects.
+        predicted: Array of the same shape, with numbers of its own.
+
+    Returns:
+        Whole number.
+
+    Raises:
+        ValueError: If the shapes differ, or one of them is a mask, not labels.
+
+    >>> merges(np.array([[1, 1, 1, 0, 2, 2, 2]]), np.array([[1, 1, 1, 1, 1, 1, 0]]))
+    1
+    """
+    both, size_true, _ = intersections(true, predicted)
+    return int(((2 * both > size_true[:, None]).sum(axis=0) > 1).sum())
+
+
+def check_iou(iou: float) -> None:
+    """Raise unless an object can match one other at most."""
     if not 0.5 <= iou < 1:
         fail("Invalid `iou`.", "a number in [0.5, 1), where matches are unique", f"iou={iou}", "Pass for example 0.5.")
+
+
+def intersections(true: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many pixels each true and each predicted object share, and how many each has, in whole numbers."""
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.shape != predicted.shape:
         fail("Two images that do not fit.", "the same shape", f"{true.shape}, {predicted.shape}", "Crop one of them.")
     for labels in (true, predicted):
         check_labels("object_scores", labels)
-    true, predicted = (skimage.segmentation.relabel_sequential(labels)[0] for labels in (true, predicted))
-    both = skimage.metrics.contingency_table(true.ravel(), predicted.ravel()).toarray()
-    size_true, size_predicted = np.bincount(true.ravel()), np.bincount(predicted.ravel())
-    union = size_true[:, None] + size_predicted[None] - both
-    found = int((both[1:, 1:] > iou * union[1:, 1:]).sum())
-    return ObjectScores(found, int((size_true[1:] > 0).sum()) - found, int((size_predicted[1:] > 0).sum()) - found)
+    true, predicted = (skimage.segmentation.relabel_sequential(labels)[0].ravel() for labels in (true, predicted))
+    both = skimage.metrics.contingency_table(true, predicted).toarray()
+    return both[1:, 1:].astype(int), np.bincount(true)[1:], np.bincount(predicted)[1:]
+
+
+def scores_at(iou: float, both: np.ndarray, size_true: np.ndarray, size_predicted: np.ndarray) -> ObjectScores:
+    """Return the scores at one threshold."""
+    union = size_true[:, None] + size_predicted - both
+    found = int((both > iou * union).sum())
+    return ObjectScores(found, len(size_true) - found, len(size_predicted) - found)

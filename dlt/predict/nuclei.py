@@ -19,9 +19,9 @@ def nuclei(image: Any, model: keras.Model | None = None, min_area: int = 20, met
         image: Array of any size and of shape `(height, width)` or `(height, width, 1)`, grey, or `(height, width, 3)`,
             RGB; a fourth channel is left out. uint8, uint16 or floats from 0 to 1. Nuclei may be bright on dark, as in
             fluorescence, or dark on bright, as in stained tissue.
-        model: Keras model; in: grey, nuclei bright, stretched to 0 to 1, as `dlt.data.nuclei_view` makes them; out: the
-            probability of a nucleus. None takes `create_nuclei_segmenter("unet", pretrained="nuclei")`, and keeps it
-            for the next call.
+        model: Keras model; in: grey or in colour, nuclei bright, stretched to 0 to 1, as `dlt.data.nuclei_view` makes
+            them; out: the probability of a nucleus, and as a second channel, if it has one, its depth. None takes
+            `create_nuclei_segmenter("unet", pretrained="nuclei")`, and keeps it for the next call.
         min_area: Whole number of pixels; smaller objects are taken for dirt.
         method: String, how objects are told apart that touch in the mask, as in `dlt.predict.objects`.
 
@@ -44,9 +44,10 @@ def nuclei(image: Any, model: keras.Model | None = None, min_area: int = 20, met
             f"shape={image.shape}",
             "Take images of a batch one by one, and of a stack its planes.",
         )
-    view = nuclei_view(np.atleast_3d(image)[..., :3])
-    probabilities = tiles(model or pretrained(), view, tile=512, overlap=128)
-    return objects(probabilities, min_area=min_area, method=method)[..., 0]
+    model = model or pretrained()
+    view = nuclei_view(np.atleast_3d(image)[..., :3], color=model.input_shape[-1] == 3)
+    maps = tiles(model, view, tile=512, overlap=128)
+    return objects(maps, min_area=min_area, method=method)[..., 0]
 
 
 @functools.cache

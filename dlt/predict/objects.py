@@ -11,7 +11,7 @@ from dlt._arrays import WHITE, check_image, is_float, lies_between
 from dlt._check import check_choice, check_fraction, check_positive_int, fail
 
 PIXELS = 1.0  # how much deeper than its neck a part of a clump is
-RELATIVE = 0.3  # the same of a predicted depth, which is 1 in the middle of each object
+RELATIVE = 0.2  # the same of a predicted depth, which is 1 in the middle of each object
 CROSS = ndimage.generate_binary_structure(2, 1)
 
 

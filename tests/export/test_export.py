@@ -94,7 +94,8 @@ def check_export(model, sides, form, folder):
         pytest.importorskip({"onnx": "tf2onnx", "litert": "ai_edge_litert"}[form])
     randomise(model)
     height, width = sides
-    sizes = [(2, height, width, 1), (1, 2 * height, width, 1)]
+    channels = model.input_shape[-1]
+    sizes = [(2, height, width, channels), (1, 2 * height, width, channels)]
     batches = [np.random.default_rng(0).uniform(size=size).astype("float32") for size in sizes]
     answers = [ops.convert_to_numpy(model(images)) for images in batches]
     filename, load = FORMATS[form]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dlt.data import borders, cells
-from dlt.metrics import ObjectScores, object_scores
+from dlt.metrics import ObjectScores, merges, object_scores
 from dlt.predict import objects
 
 
@@ -35,11 +35,30 @@ def test_missed_invented_merged_split_and_shrunk():
     assert object_scores(truth, shrunk, iou=0.84) == ObjectScores(0, 2, 1)
 
 
+def test_merges_and_splits_are_counted():
+    truth = np.zeros((10, 40), int)
+    for number in range(4):
+        truth[2:8, 10 * number : 10 * number + 8] = number + 1
+    assert merges(truth, truth) == 0
+    pairs = np.where(truth > 0, (truth + 1) // 2, 0)  # two clumps of two
+    assert (merges(truth, pairs), merges(pairs, truth)) == (2, 0)
+    all_in_one = np.where(truth > 0, 1, 0)
+    assert merges(truth, all_in_one) == 1
+    halves = truth * 2 - (np.arange(10)[:, None] < 5) * (truth > 0)
+    assert (merges(truth, halves), merges(halves, truth)) == (0, 4)
+    bitten = pairs.copy()
+    bitten[2:8, 10:14] = 0  # exactly half of the second is left: no more than half
+    assert merges(truth, bitten) == 1
+    assert merges(truth, 0 * truth) == merges(0 * truth, truth) == 0
+
+
 def test_scores_add_up():
     total = ObjectScores(3, 1, 2) + ObjectScores(1, 1, 0)
     assert total == ObjectScores(4, 2, 2)
     assert total.average_precision == 4 / 8
     assert total.f1 == 8 / 12
+    assert (total.precision, total.recall) == (4 / 6, 4 / 6)
+    assert (ObjectScores(3, 1, 2).precision, ObjectScores(3, 1, 2).recall) == (3 / 5, 3 / 4)
     assert ObjectScores().f1 == ObjectScores().average_precision == 1
 
 

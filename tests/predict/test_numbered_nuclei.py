@@ -46,6 +46,18 @@ def test_an_odd_size_and_another_model():
     np.testing.assert_array_equal(nuclei(image[:37, :53], model=white), np.ones((37, 53), "int32"))
 
 
+def test_a_model_of_colour_and_depth():
+    labels = np.zeros((40, 60, 1), int)
+    labels[8:32, 6:30], labels[8:32, 30:54] = 1, 2  # together a rectangle without a neck
+    maps = np.concatenate([labels > 0, dlt.data.edge_distance(labels), 0 * labels], axis=-1)
+    copies = keras.layers.Conv2D(2, 1, use_bias=False)  # red is mask, green is depth
+    model = keras.Sequential([keras.Input((None, None, 3)), copies])
+    copies.kernel.assign(np.eye(3, 2).reshape(1, 1, 3, 2))
+    image = np.rint(maps * 255).astype("uint8")
+    assert nuclei(image, model, method="connected").max() == 1
+    np.testing.assert_array_equal(nuclei(image, model), labels[..., 0])
+
+
 @pytest.mark.parametrize(
     ("image", "words"),
     [
