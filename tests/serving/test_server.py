@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import io
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -181,6 +182,14 @@ def test_overload_is_refused_at_once_and_the_rest_is_answered_in_bounded_time(mo
         refused = client.post("/denoise", content=body)
         assert refused.status_code in (200, 503)
         assert client.get("/health").json() == {"waiting": 0, "at_most": waiting}
+
+
+@pytest.mark.parametrize("name", ["BATCH", "WAITING"])
+def test_limits_that_are_none_are_refused(name, monkeypatch):
+    """A queue of size 0 would have no bound at all."""
+    monkeypatch.setenv(name, "0")
+    with pytest.raises(ValueError, match=rf"of at least 1\. Received: .*{name}=0"):
+        runpy.run_path(str(ROOT / "dlt" / "assets" / "serving" / "server.py"))
 
 
 def test_refusals_say_when_to_come_back(model):

@@ -18,6 +18,9 @@ BATCH = int(os.environ.get("BATCH", 1))  # images in one run
 WAITING = int(os.environ.get("WAITING", 16))  # images that may wait
 SIDE, BYTES = 1024, 4_000_000
 Image.MAX_IMAGE_PIXELS = None  # SIDE is checked before a pixel is read
+if min(BATCH, WAITING) < 1:  # asyncio.Queue(0) would have no bound
+    message = "Expected BATCH and WAITING of at least 1. Received: "
+    raise ValueError(f"{message}BATCH={BATCH}, WAITING={WAITING}.")
 
 
 async def read(request):
