@@ -24,7 +24,7 @@ def edge_distance(labels: np.ndarray) -> np.ndarray:
         ValueError: If `labels` is not one image, or a mask, which does not say where an object ends.
 
     >>> labels = np.array([[0, 1, 1, 1, 2, 2, 2, 0]])[..., None]
-    >>> edge_distance(labels)[0, :, 0].round(2).tolist()
+    >>> [round(depth, 2) for depth in edge_distance(labels)[0, :, 0].tolist()]
     [0.0, 0.33, 1.0, 0.33, 0.33, 1.0, 0.33, 0.0]
     """
     labels = np.asarray(labels)

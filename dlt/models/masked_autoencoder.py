@@ -74,7 +74,7 @@ class MaskedAutoencoder(Model):
         patches = layers.Dense(pixels, dtype=policy.variable_dtype, name="decoder_prediction")(x)
         super().__init__(images, {"patches": patches, "visible": visible}, **kwargs)
         object.__setattr__(self, "_encoder", encoder)  # its layers are this model's own: not to be counted twice
-        self._stride = self._min_side = stride
+        self._stride = self._min_side = self._multiple = stride  # whole patches are hidden
         ratio = check_fraction("mask_ratio", mask_ratio, "Pass for example 0.6.")
         self._config = {"mask_ratio": ratio, "decoder_width": width, "seed": seed, "dtype": policy}
 
@@ -146,16 +146,6 @@ class MaskedAutoencoder(Model):
         """Return a masked autoencoder of this configuration, around a new encoder."""
         encoder = keras.saving.deserialize_keras_object(config["encoder"], custom_objects)
         return super().from_config({**config, "encoder": encoder}, custom_objects)
-
-    def _check_shape(self, shape):
-        super()._check_shape(shape)
-        if any(side is not None and side % self._stride for side in shape[1:3]):
-            fail(
-                "MaskedAutoencoder hides whole patches.",
-                f"height and width that are multiples of {self._stride}, the encoder's stride",
-                f"shape={shape}",
-                "Crop or resize the images.",
-            )
 
 
 def check_encoder(encoder: Any) -> dict:
