@@ -19,6 +19,9 @@ class ConvNeXtV1Block(ConvNeXtBlock):
 
     Every weight is in `block.branch`, a list of named layers in the order of the formula.
 
+    `block(x, visible=mask)` hides the pixels where `mask`, of shape `(batch, height, width, 1)`, is 0 from all others
+    (see `dlt.models.MaskedAutoencoder`).
+
     Reference: Liu et al. 2022, "A ConvNet for the 2020s" (https://arxiv.org/abs/2201.03545).
 
     Args:
@@ -30,11 +33,6 @@ class ConvNeXtV1Block(ConvNeXtBlock):
         normalization: "layer", "bias_free_batch" (`BiasFreeBatchNormalization`), or None for none.
         activation: Name of a Keras activation, or a function. Without bias, with a normalization other than "layer",
             and with "relu" or "leaky_relu", the block keeps the scale: `f(a x) = a f(x)` at inference.
-
-    Call arguments:
-        inputs: Tensor of shape `(batch, height, width, channels)`.
-        visible: Optional tensor of shape `(batch, height, width, 1)`: 0 for pixels that are hidden from all others, 1
-            for those that are there (`dlt.models.MaskedAutoencoder`).
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: the same.

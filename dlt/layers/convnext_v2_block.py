@@ -15,6 +15,9 @@ class ConvNeXtV2Block(ConvNeXtBlock):
 
     Every weight is in `block.branch`, a list of named layers in the order of the formula.
 
+    `block(x, visible=mask)` hides the pixels where `mask`, of shape `(batch, height, width, 1)`, is 0 from all others
+    (see `dlt.models.MaskedAutoencoder`).
+
     Reference: Woo et al. 2023, "ConvNeXt V2" (https://arxiv.org/abs/2301.00808).
 
     Args:
@@ -25,11 +28,6 @@ class ConvNeXtV2Block(ConvNeXtBlock):
         normalization: "layer", "bias_free_batch" (`BiasFreeBatchNormalization`), or None for none.
         activation: Name of a Keras activation, or a function. Without bias, with a normalization other than "layer",
             and with "relu" or "leaky_relu", the block keeps the scale: `f(a x) = a f(x)` at inference.
-
-    Call arguments:
-        inputs: Tensor of shape `(batch, height, width, channels)`.
-        visible: Optional tensor of shape `(batch, height, width, 1)`: 0 for pixels that are hidden from all others, 1
-            for those that are there (`dlt.models.MaskedAutoencoder`).
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: the same.
