@@ -62,7 +62,7 @@ def test_figures_are_readable_in_the_dark(desk):
         assert pixels.shape[-1] == 3 or pixels[..., 3].min() == 255, "a figure lets the dark page through"
         image.evaluate("image => { image.loading = 'eager'; return image.decode(); }")
         shot = np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("L"), dtype=float)
-        light, dark = np.percentile(shot, 99), np.percentile(shot, 0.1)  # paper and ink; ink is little
+        light, dark = np.percentile(shot, 99), np.percentile(shot, 0.03)  # paper and ink, of which there may be little
         assert (light + 13) / (dark + 13) > 4.5, "too little contrast"
 
 
