@@ -421,14 +421,17 @@ def test_a_class_token_times_the_others_is_no_zero():
     ],
 )
 def test_a_weight_like_a_rounding_error_counts_and_is_said(interpolation, sides, doubt):
-    """In row 13 of 27 the position is 9, and pixel 10 has no weight: but in float32 it is 9.000001."""
+    """In row 13 of 27 the position is 9, and pixel 10 has no weight: but in float32 it is 9.000001.
+
+    So it is on TensorFlow; JAX and PyTorch give the pixel no weight, and there nothing is in doubt.
+    """
     before, after = sides
     model = on_image(lambda x: ops.image.resize(x, (after, 4), interpolation, antialias=True), (before, 4, 1))
     field = receptive_field(model)
-    assert field.height.at_most == doubt
     image = np.zeros((before, before, 4, 1), "float32")
     image[np.arange(before), np.arange(before)] = 1
     used = ops.convert_to_numpy(model(image)).any((2, 3)).T  # (position, pixel)
+    assert field.height.at_most == (doubt and used[13, 10])
     assert (field.height.first == used.argmax(1)).all()
     assert (field.height.last == before - 1 - used[:, ::-1].argmax(1)).all()
 
