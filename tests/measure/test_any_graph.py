@@ -397,6 +397,7 @@ def test_zeros_times_what_sees_everything_see_at_most_everything(name):
     assert not certain.at_most
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="on PyTorch, Keras infers shapes from a batch of 83")
 def test_a_class_token_times_the_others_is_no_zero():
     class Token(layers.Layer):
         def build(self, input_shape):
