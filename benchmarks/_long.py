@@ -53,6 +53,28 @@ class Log(keras.callbacks.Callback):
             writer.writerow(row)
 
 
+def add_options(parser, **defaults):
+    """Add to a command line what every long training can be told.
+
+    Args:
+        parser: `argparse.ArgumentParser`.
+        **defaults: Values of `steps`, `batch_size`, `patch`, `rate`, `warm_up` and `ema`.
+    """
+    parser.add_argument("folder", type=pathlib.Path, help="for checkpoint, log and settings")
+    parser.add_argument("--data", help="folder or .zip of the images; without it the archive is downloaded")
+    parser.add_argument("--out", type=pathlib.Path, help="write weights and provenance, without the extension")
+    parser.add_argument("--steps", type=int, help="of the whole cosine")
+    parser.add_argument("--epoch", type=int, default=250, help="steps between checkpoints")
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--patch", type=int, help="side of the patches in pixels")
+    parser.add_argument("--rate", type=float, help="highest of the cosine")
+    parser.add_argument("--warm-up", type=int, help="steps")
+    parser.add_argument("--ema", type=float, help="momentum of the averaged weights")
+    parser.add_argument("--dtype", default="mixed_bfloat16", help="or float32")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(**defaults)
+
+
 def settings(folder, given):
     """Return the settings of a training: those it was begun with, or `given` ones, which are then written down.
 

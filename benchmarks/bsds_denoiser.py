@@ -9,7 +9,6 @@ writes the averaged weights as they are to OUT.safetensors (float16), and OUT.js
 
 import argparse
 import json
-import pathlib
 import shlex
 
 import keras
@@ -18,7 +17,7 @@ import safetensors.numpy
 
 import dlt
 from benchmarks._channels_last import spare_copies
-from benchmarks._long import settings, train
+from benchmarks._long import add_options, settings, train
 from benchmarks._provenance import provenance
 
 NOTE = (
@@ -110,24 +109,13 @@ def words(value):
 def arguments():
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path, help="for checkpoint, log and settings")
-    parser.add_argument("--data", help="folder or .zip of BSDS500; without it the archive is downloaded")
-    parser.add_argument("--out", type=pathlib.Path, help="write weights and provenance, without the extension")
+    add_options(parser, steps=40_000, batch_size=16, patch=64, rate=1e-3, warm_up=500, ema=0.999)
     parser.add_argument("--network", choices=NETWORKS, default="residual_unet")
     parser.add_argument("--arguments", type=json.loads, default={}, help="JSON of further arguments of the network")
     parser.add_argument("--channels", type=int, default=1, help="1 for grey, 3 for colour")
     parser.add_argument("--use-bias", action="store_true", help="the twin that adds biases")
     parser.add_argument("--begin-with", help="weights of a trained denoiser, .safetensors; None begins at random")
     parser.add_argument("--sigma", type=int, default=55, help="largest noise of the training, in grey levels of 255")
-    parser.add_argument("--steps", type=int, default=40_000, help="of the whole cosine")
-    parser.add_argument("--epoch", type=int, default=250, help="steps between checkpoints")
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--patch", type=int, default=64, help="side of the patches in pixels")
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest of the cosine")
-    parser.add_argument("--warm-up", type=int, default=500, help="steps")
-    parser.add_argument("--ema", type=float, default=0.999, help="momentum of the averaged weights")
-    parser.add_argument("--dtype", default="mixed_bfloat16", help="or float32")
-    parser.add_argument("--seed", type=int, default=0)
     return vars(parser.parse_args())
 
 

@@ -10,7 +10,6 @@ writes the averaged weights of the best epoch to OUT.safetensors (float16), and 
 import argparse
 import json
 import os
-import pathlib
 
 import keras
 import numpy as np
@@ -18,7 +17,7 @@ import safetensors.numpy
 
 import dlt
 from benchmarks._channels_last import spare_copies
-from benchmarks._long import settings, train
+from benchmarks._long import add_options, settings, train
 from benchmarks._provenance import provenance
 
 MAPS = {"input_shape": (None, None, 3), "output_channels": 2}
@@ -149,19 +148,8 @@ def result(model, options, log, best, command):
 def arguments():
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path, help="for checkpoint, log and settings")
-    parser.add_argument("--data", help="folder or .zip of the nuclei; without it the archive is downloaded")
-    parser.add_argument("--out", type=pathlib.Path, help="write weights and provenance, without the extension")
+    add_options(parser, steps=6000, batch_size=8, patch=128, rate=2e-3, warm_up=250, ema=0.998)
     parser.add_argument("--network", choices=NETWORKS, default="unet")
-    parser.add_argument("--steps", type=int, default=6000, help="of the whole cosine")
-    parser.add_argument("--epoch", type=int, default=250, help="steps between checkpoints")
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--patch", type=int, default=128, help="side of the patches in pixels")
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest of the cosine")
-    parser.add_argument("--warm-up", type=int, default=250, help="steps")
-    parser.add_argument("--ema", type=float, default=0.998, help="momentum of the averaged weights")
-    parser.add_argument("--dtype", default="mixed_bfloat16", help="or float32")
-    parser.add_argument("--seed", type=int, default=0)
     return vars(parser.parse_args())
 
 

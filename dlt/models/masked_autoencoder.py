@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from dlt._check import check_fraction, check_positive_int, fail
+from dlt._check import check_positive_int, fail
 from dlt.layers import ConvNeXtV2Block
 from dlt.layers._convnext_block import ConvNeXtBlock
 from dlt.layers._types import Tensor
@@ -75,8 +75,7 @@ class MaskedAutoencoder(Model):
         super().__init__(images, {"patches": patches, "visible": visible}, **kwargs)
         object.__setattr__(self, "_encoder", encoder)  # its layers are this model's own: not to be counted twice
         self._stride = self._min_side = self._multiple = stride  # whole patches are hidden
-        ratio = check_fraction("mask_ratio", mask_ratio, "Pass for example 0.6.")
-        self._config = {"mask_ratio": ratio, "decoder_width": width, "seed": seed, "dtype": policy}
+        self._config = {"mask_ratio": float(mask_ratio), "decoder_width": width, "seed": seed, "dtype": policy}
 
     @property
     def encoder(self) -> ConvNeXt:
