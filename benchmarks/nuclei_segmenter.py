@@ -41,14 +41,16 @@ def targets(labels):
 
 
 def augmented(images, masks, seed):
-    """Return patches flipped and turned, in another light, with some noise; one in five without colour."""
+    """Return patches flipped and turned, in another light, with some noise; half of them without colour."""
     rng = np.random.default_rng(seed)
     for i in range(len(images)):
         quarters, flip = rng.integers(4), rng.integers(2)
         for batch in (images, masks):
             batch[i] = np.rot90(batch[i], quarters)[:, :: 1 - 2 * flip]
-        if rng.random() < 0.2:
+        if rng.random() < 0.5:  # few images are stained: with their colours alone, strange ones are not recognised
             images[i] = images[i].mean(-1, keepdims=True)
+        elif rng.random() < 0.5:
+            images[i] = images[i][..., rng.permutation(3)]
     each = len(images), 1, 1, 1
     gain = rng.uniform(0.7, 1.2, each) * rng.uniform(0.85, 1.15, (*each[:3], 3))
     images = images ** np.exp(rng.uniform(-0.4, 0.4, each)) * gain + rng.uniform(-0.05, 0.1, each)
