@@ -64,7 +64,7 @@ links: book
 lock:
 	@{ echo "# What 'make' installs, exactly. Made by 'make lock' from pyproject.toml."; \
 	  uv pip compile --quiet --universal --no-header --no-annotate \
-	    --extra tensorflow --extra book --extra export --extra serve --extra test pyproject.toml; } > requirements.txt
+	    --extra tensorflow --extra jax --extra book --extra export --extra serve --extra test pyproject.toml; } > requirements.txt
 
 # Move the book to another address: make repository URL=https://github.com/you/your-book
 repository: setup
