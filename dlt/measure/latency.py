@@ -101,13 +101,20 @@ def latency(
     return alternate({"model": lambda: model.predict_on_batch(arrays)}, repeats, warmup)["model"]
 
 
-def alternate(runs: dict[str, Callable[[], Any]], repeats: int = 20, warmup: int = 3) -> Latencies:
+def alternate(
+    runs: dict[str, Callable[[], Any]],
+    repeats: int = 20,
+    warmup: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Latencies:
     """Time several functions in turn, so that a busy moment of the machine hits all of them alike.
 
     Args:
         runs: Dict, name -> function without arguments that returns only when its work is done.
         repeats: Whole number of measured rounds, at least 2.
         warmup: Whole number of runs of each before them, which compile and fill caches.
+        clock: Function that returns seconds. `time.process_time` counts what this process computes, on all of its
+            threads together, and no waiting: neither for other programs nor for a GPU.
 
     Returns:
         A `Latencies`: a dict, name -> `Latency`, that prints as a table.
@@ -128,7 +135,7 @@ def alternate(runs: dict[str, Callable[[], Any]], repeats: int = 20, warmup: int
     seconds = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return Latencies({name: Latency(tuple(times)) for name, times in seconds.items()})

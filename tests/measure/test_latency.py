@@ -20,6 +20,13 @@ def test_runs_take_turns_after_the_warm_up():
     assert order == ["a", "a", "b", "b", *["a", "b"] * 3]
 
 
+def test_another_clock_counts_work_and_no_waiting():
+    runs = {"sleep": lambda: time.sleep(0.1), "work": lambda: sum(range(10**6))}
+    cpu = alternate(runs, repeats=3, warmup=1, clock=time.process_time)
+    assert cpu["sleep"].median < 0.02 < 0.1 <= min(alternate(runs, repeats=3, warmup=1)["sleep"].seconds)
+    assert cpu["work"].median > 0
+
+
 def test_a_larger_image_takes_longer():
     conv = [keras.layers.Conv2D(32, 3, padding="same") for _ in range(3)]
     model = keras.Sequential([keras.Input((None, None, 3)), *conv])
