@@ -4,14 +4,13 @@ python -m benchmarks.speed --out dlt/assets/speed_cpu.json --note "busy machine"
 
 On a GPU the same command, with another `--out`, writes the same table for the GPU. Seconds are of CPU time there where
 Keras computes on a CPU, so that other programs on the same core do not count, and of wall time on a GPU. Settings of
-one network take turns. Memory is what a process of its own grows by in two training steps (`ru_maxrss`), or on a GPU
+one network take turns. Memory is what a process of its own grows by in two training steps, or on a GPU
 what TensorFlow reports as its peak.
 """
 
 import argparse
 import json
 import pathlib
-import resource
 import shlex
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import keras
 import numpy as np
 
 import dlt
+from benchmarks._memory import peak_mib
 from benchmarks._provenance import provenance
 from dlt.training.profile import accelerated
 
@@ -88,10 +88,10 @@ def print_growth(name, setting, batch):
     """Print what `grown` reads."""
     dtype, jit_compile = SETTINGS[setting]
     step = step_of(NETWORKS[name][0](dtype), int(batch), jit_compile)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mib()
     for _ in range(2):
         step()
-    used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    used = peak_mib() - before
     if accelerated():
         import tensorflow as tf
 
