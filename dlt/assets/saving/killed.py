@@ -1,0 +1,123 @@
+"""A training that is killed in mid-epoch and goes on: how far from the uninterrupted one does it end?
+
+`interrupted("jax", 19, folder)` answers that; it starts this file three times, as `python killed.py FOLDER KILL WAY...`
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+from keras import layers
+
+import dlt
+
+EPOCHS, STEPS = 4, 8
+ENVIRONMENT = {  # the processor, and one thread of it: several add in any order
+    "CUDA_VISIBLE_DEVICES": "",
+    "JAX_PLATFORMS": "cpu",
+    "OMP_NUM_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false",
+}
+
+
+def keepers(folder):
+    """Return by name what saves a training at the end of every epoch."""
+    return {
+        "Checkpoint": dlt.training.Checkpoint(folder / "state.npz"),
+        "BackupAndRestore": keras.callbacks.BackupAndRestore(folder / "backup"),
+    }
+
+
+def network():
+    """Return a small denoiser with dropout, compiled."""
+    keras.utils.set_random_seed(23)
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 1)),
+            layers.Conv2D(8, 3, padding="same", activation="relu"),
+            layers.Dropout(0.3, seed=23),
+            layers.Conv2D(1, 3, padding="same"),
+        ]
+    )
+    model.compile("adam", "mse")
+    return model
+
+
+def train(folder, way, callbacks):
+    """Train to the end, from where `way` stopped, if it did, and write the weights down."""
+    model = network()
+    done = dlt.training.resume(model, folder / "state.npz") if way == "Checkpoint" else 0
+    photo = dlt.data.photos("camera")["camera"]
+    data = dlt.data.NoisyPatches([photo], size=16, steps=STEPS, epoch=done)
+    plan = {"initial_epoch": done, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
+    model.fit(data, callbacks=callbacks, **plan)
+    np.savez(folder / f"{way}.npz", *model.get_weights())
+
+
+def killer(step):
+    """Return a callback that kills its own process, which cannot help it, after so many steps."""
+    steps = iter(range(1, 10**6))
+
+    def shoot(batch, logs):
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=shoot)
+
+
+def run(backend, script, *arguments, python=sys.executable):
+    """Run a script on a backend in a process of its own, for a quarter of an hour at most."""
+    command = [str(part) for part in (python, script, *arguments)]
+    environment = os.environ | ENVIRONMENT | {"KERAS_BACKEND": backend}
+    return subprocess.run(command, env=environment, timeout=900, capture_output=True, text=True, check=False)
+
+
+def distance(one, other):
+    """Return the largest difference of any weight in two files."""
+    with np.load(one) as a, np.load(other) as b:
+        return max(float(np.abs(a[name] - b[name]).max()) for name in a.files)
+
+
+def run_to(code, *arguments, **kwargs):
+    """Run this file as `run` does, and raise if it ends otherwise than with this code."""
+    done = run(arguments[0], __file__, *arguments[1:], **kwargs)
+    if done.returncode != code:
+        raise RuntimeError(f"{arguments} ended with {done.returncode}, not {code}.\n{done.stderr}")
+
+
+def interrupted(backend, step, folder, python=sys.executable):
+    """Kill a training after `step` steps, go on by each way, and return how far from the uninterrupted one each ends.
+
+    Args:
+        backend: "tensorflow", "jax" or "torch".
+        step: Whole number, from 9, the first step after something was saved, to 32, the last.
+        folder: Path of a folder for what the processes write; the uninterrupted training is found there again.
+        python: Path of the Python that has the backend.
+    """
+    whole, broken = (pathlib.Path(folder) / f"{backend}-{name}" for name in ("whole", step))
+    if not (whole / "Checkpoint.npz").exists():
+        run_to(0, backend, whole, 0, "Checkpoint", python=python)
+    run_to(-signal.SIGKILL, backend, broken, step, "Checkpoint", python=python)
+    ways = ("Checkpoint", "BackupAndRestore")
+    run_to(0, backend, broken, 0, *ways, python=python)
+    return {way: distance(broken / f"{way}.npz", whole / "Checkpoint.npz") for way in ways}
+
+
+def main(folder, kill, *ways):
+    """Train once for each way; a process that will be killed keeps its state in all ways at once."""
+    folder, kill = pathlib.Path(folder), int(kill)
+    folder.mkdir(parents=True, exist_ok=True)
+    for way in ways:
+        saving = keepers(folder)
+        train(folder, way, [*saving.values(), killer(kill)] if kill else [saving[way]])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

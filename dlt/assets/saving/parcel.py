@@ -1,0 +1,61 @@
+"""A network that can be checked where it arrives: the file, a batch with its answers, fingerprints of all.
+
+`ship(folder, name=model)` here, `python parcel.py folder` there. To be copied; without networks of dlt, leave out its
+import.
+"""
+
+import hashlib
+import pathlib
+import sys
+
+import keras
+import numpy as np
+
+import dlt  # noqa: F401  whose layers the files name
+
+ALLOWED = 1e-4  # largest difference, relative to the largest answer
+
+
+def ship(folder, **networks):
+    """Write each network, and a batch of images with its answers."""
+    folder = pathlib.Path(folder)
+    folder.mkdir()
+    for name, model in networks.items():
+        shape = (2, 32, 48, model.input_shape[-1])
+        x = np.random.default_rng(0).random(shape, dtype="float32")
+        model.save(folder / f"{name}.keras")
+        np.savez(folder / f"{name}.npz", x=x, y=model.predict(x, verbose=0))
+    sign(folder)
+
+
+def fingerprint(path):
+    """Return what changes with every bit of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sign(folder):
+    """Write the fingerprints of all files, as `sha256sum -c SHA256SUMS` reads them."""
+    files = [path for path in sorted(folder.iterdir()) if path.name != "SHA256SUMS"]
+    lines = [f"{fingerprint(path)}  {path.name}\n" for path in files]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def check(folder):
+    """Raise if a file has changed; otherwise return the relative error of each network here."""
+    for line in (folder / "SHA256SUMS").read_text().splitlines():
+        expected, name = line.split("  ")
+        if fingerprint(folder / name) != expected:
+            raise ValueError(f"{name} is not the file that was sent.")
+    errors = {}
+    for path in sorted(folder.glob("*.keras")):
+        with np.load(path.with_suffix(".npz")) as sample:
+            answer = keras.saving.load_model(path).predict(sample["x"], verbose=0)
+            difference = np.abs(answer - sample["y"]).max()
+            errors[path.stem] = float(difference / np.abs(sample["y"]).max())
+    return errors
+
+
+if __name__ == "__main__":
+    found = check(pathlib.Path(sys.argv[1]))
+    print(*(f"{name} {error:.2e}" for name, error in found.items()), sep="\n")
+    sys.exit(not all(error < ALLOWED for error in found.values()))

@@ -1,0 +1,37 @@
+"""The parcel of chapter 23: a check that passes on what was sent, and on nothing else."""
+
+import keras
+import numpy as np
+import pytest
+
+from dlt.assets.saving import parcel
+
+
+@pytest.fixture
+def sent(tmp_path):
+    keras.utils.set_random_seed(0)
+    layer = keras.layers.Conv2D(2, 3, padding="same")
+    parcel.ship(tmp_path / "sent", small=keras.Sequential([keras.Input((None, None, 1)), layer]))
+    return tmp_path / "sent"
+
+
+def test_what_was_sent(sent):
+    assert parcel.check(sent)["small"] < 1e-6
+    assert sorted(path.name for path in sent.iterdir()) == ["SHA256SUMS", "small.keras", "small.npz"]
+
+
+@pytest.mark.parametrize("name", ["small.keras", "small.npz"])
+def test_a_single_bit(name, sent):
+    content = bytearray((sent / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (sent / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was sent"):
+        parcel.check(sent)
+
+
+def test_another_network_that_was_signed(sent):
+    model = keras.saving.load_model(sent / "small.keras")
+    model.set_weights([1.01 * np.asarray(weight) for weight in model.get_weights()])
+    model.save(sent / "small.keras")
+    parcel.sign(sent)
+    assert parcel.check(sent)["small"] > parcel.ALLOWED
