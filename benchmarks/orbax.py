@@ -12,10 +12,12 @@ from keras import layers, ops
 
 def network(kind):
     """Return a small network with dropout, compiled."""
-    parts = [layers.Dense(16, "relu"), layers.Dropout(0.3, seed=23), layers.Dense(1)]
-    model = keras.Sequential([keras.Input((4,)), *parts])
+    hidden, drop, out = layers.Dense(16, "relu"), layers.Dropout(0.3, seed=23), layers.Dense(1)
+    inputs = keras.Input((4,))
     if kind == "functional":
-        model = keras.Model(model.inputs, model.outputs)
+        model = keras.Model(inputs, out(drop(hidden(inputs))))
+    else:
+        model = keras.Sequential([inputs, hidden, drop, out])
     model.compile("adam", "mse")
     return model
 

@@ -1,6 +1,6 @@
 """A training that is killed in mid-epoch and goes on: how far from the uninterrupted one does it end?
 
-`interrupted("jax", 19, folder)` answers that; it starts this file three times, as `python killed.py FOLDER KILL WAY...`
+`interrupted("jax", 19, folder)` answers that; it starts this file twice, as `python killed.py FOLDER KILL WAY...`
 """
 
 import os
@@ -16,14 +16,16 @@ from keras import layers
 import dlt
 
 EPOCHS, STEPS = 4, 8
-ENVIRONMENT = {  # the processor, and one thread of it: several add in any order
+WAYS = ("Checkpoint", "BackupAndRestore")
+ENVIRONMENT = {  # the processor, and one thread of it: several add in any order; XLA optimizes nothing that runs once
     "CUDA_VISIBLE_DEVICES": "",
     "JAX_PLATFORMS": "cpu",
     "OMP_NUM_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
-    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false",
+    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")
+    + " --xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0",
 }
 
 
@@ -98,16 +100,13 @@ def interrupted(backend, step, folder, python=sys.executable):
     Args:
         backend: "tensorflow", "jax" or "torch".
         step: Whole number, from 9, the first step after something was saved, to 32, the last.
-        folder: Path of a folder for what the processes write; the uninterrupted training is found there again.
+        folder: Path of a folder for what the processes write.
         python: Path of the Python that has the backend.
     """
-    whole, broken = (pathlib.Path(folder) / f"{backend}-{name}" for name in ("whole", step))
-    if not (whole / "Checkpoint.npz").exists():
-        run_to(0, backend, whole, 0, "Checkpoint", python=python)
-    run_to(-signal.SIGKILL, backend, broken, step, "Checkpoint", python=python)
-    ways = ("Checkpoint", "BackupAndRestore")
-    run_to(0, backend, broken, 0, *ways, python=python)
-    return {way: distance(broken / f"{way}.npz", whole / "Checkpoint.npz") for way in ways}
+    place = pathlib.Path(folder) / f"{backend}-{step}"
+    run_to(-signal.SIGKILL, backend, place, step, "whole", python=python)
+    run_to(0, backend, place, 0, "whole", *WAYS, python=python)
+    return {way: distance(place / f"{way}.npz", place / "whole.npz") for way in WAYS}
 
 
 def main(folder, kill, *ways):
@@ -116,7 +115,8 @@ def main(folder, kill, *ways):
     folder.mkdir(parents=True, exist_ok=True)
     for way in ways:
         saving = keepers(folder)
-        train(folder, way, [*saving.values(), killer(kill)] if kill else [saving[way]])
+        kept = [*saving.values(), killer(kill)] if kill else [saving[way]] if way in saving else []
+        train(folder, way, kept)
 
 
 if __name__ == "__main__":
