@@ -103,8 +103,8 @@ def variables(model: keras.Model) -> list:
 def read(path: pathlib.Path) -> tuple[int, dict[str, np.ndarray]]:
     """Return the number of epochs and the values by name."""
     try:
-        with np.load(path) as file:  # each array has a checksum
-            values = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file) as arrays:  # each has a checksum
+            values = dict(arrays)
         return int(values.pop("epoch")), values
     except Exception as error:  # zip, NumPy and the operating system have errors of their own
         fail("Cannot read the checkpoint.", "a whole file", f"{path} ({error})", "Take an older one, or begin anew.")
