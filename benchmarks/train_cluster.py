@@ -6,6 +6,8 @@ python -m benchmarks.train_cluster OTHER --workers 2 --steps 60 --kill 35
 FOLDER has to be one that all machines share (NFS, or s3://... and the like). Without --address Ray starts on this
 machine and ends with the training. The batch of a step depends on seed and step alone and is cut into as many parts
 as there are workers, so neither a restart nor the number of workers changes what is learned.
+
+Ray lets its workers give way to everything else on a machine; where there is much else, RAY_worker_niceness=0 helps.
 """
 
 import argparse
@@ -99,7 +101,7 @@ def train(config, workers, restarts=3, address=None):
     folder = pathlib.Path(config["folder"]).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     alone = {} if address else {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 200_000_000}
-    ray.init(address, runtime_env={"env_vars": HERE}, **alone)
+    ray.init(address or "local", runtime_env={"env_vars": HERE}, **alone)
     try:
         run = ray.train.RunConfig(
             name="run",

@@ -11,9 +11,8 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).parent
-HASTY = (  # compilers need not polish what runs six times
+HASTY = (  # a compiler need not polish what runs six times
     "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
     "--xla_cpu_multi_thread_eigen=false",
 )
 ALONE = {  # no GPUs, and one thread for each process
