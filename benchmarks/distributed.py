@@ -1,8 +1,8 @@
 """Every engine against one device: the same network and images, on several devices or processes of this machine.
 
-python -m benchmarks.distributed --folder FOLDER --torch PYTHON --cluster PLAIN KILLED --out distributed_cpu.json
+python -m benchmarks.distributed --folder FOLDER --torch PYTHON --cluster KILLED --out distributed_cpu.json
 
-PLAIN and KILLED are folders of `benchmarks.train_cluster`, which has an environment of its own.
+KILLED is a folder of `benchmarks.train_cluster`, which has an environment of its own.
 """
 
 import argparse
@@ -80,14 +80,8 @@ def engines(torch, folder):
 
 
 def clusters(folders):
-    """Return name -> result of trainings on a cluster, and by how much their weights differ from the first."""
-    results = {}
-    for folder in folders:
-        result = json.loads((folder / "result.json").read_text(encoding="utf8"))
-        weights = [np.load(place / "weights.npy") for place in (folders[0], folder)]
-        result["largest difference"] = float(np.abs(weights[1] - weights[0]).max())
-        results[folder.name] = result
-    return results
+    """Return name -> result of a training on a cluster."""
+    return {folder.name: json.loads((folder / "result.json").read_text(encoding="utf8")) for folder in folders}
 
 
 def version_of_torch(python):
@@ -106,7 +100,7 @@ def main():
     )
     parser.add_argument("--out", type=pathlib.Path, required=True)
     args = parser.parse_args()
-    command = "python -m benchmarks.distributed --folder FOLDER --torch PYTHON --cluster PLAIN KILLED --out FILE"
+    command = "python -m benchmarks.distributed --folder FOLDER --torch PYTHON --cluster KILLED --out FILE"
     args.folder.mkdir(parents=True, exist_ok=True)
     python = str(pathlib.Path(args.torch).absolute())  # jobs run in another folder
     result = {"engines": engines(python, args.folder.absolute()), "cluster": clusters(args.cluster)}

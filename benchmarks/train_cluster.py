@@ -1,9 +1,9 @@
 """Train a denoiser on the workers of a Ray cluster; a worker that dies costs the steps since the last checkpoint.
 
 python -m benchmarks.train_cluster FOLDER --workers 2 --steps 60
-python -m benchmarks.train_cluster OTHER --workers 2 --steps 60 --kill 35
+python -m benchmarks.train_cluster OTHER --workers 2 --steps 60 --kill 35 --compare
 
-FOLDER has to be one that all machines share (NFS, or s3://... and the like). Without --address Ray starts on this
+FOLDER has to be one that all machines share (NFS and the like). Without --address Ray starts on this
 machine and ends with the training. The batch of a step depends on seed and step alone and is cut into as many parts
 as there are workers, so neither a restart nor the number of workers changes what is learned.
 
@@ -11,7 +11,6 @@ Ray lets its workers give way to everything else on a machine; where there is mu
 """
 
 import argparse
-import hashlib
 import json
 import os
 import pathlib
@@ -70,16 +69,30 @@ def die(folder):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work(config):
-    """Train on one worker; Ray starts it on all of them, and again when one of them has died."""
+def prepare(config):
+    """Return the model, its optimizer and the batches of all workers."""
     torch.set_num_threads(1)
-    context = ray.train.get_context()
-    rank, world = context.get_world_rank(), context.get_world_size()
     keras.utils.set_random_seed(config["seed"])
     model = dlt.models.create_denoiser(**config["network"])
     optimizer = torch.optim.Adam(model.parameters(), config["rate"], eps=1e-7)
     images = dlt.data.bsd(config["data"])["train"] if config["data"] else list(dlt.data.photos("camera").values())
-    data = dlt.data.NoisyPatches(images, steps=config["epoch"], seed=config["seed"], **config["batch"])
+    return (
+        model,
+        optimizer,
+        dlt.data.NoisyPatches(images, steps=config["epoch"], seed=config["seed"], **config["batch"]),
+    )
+
+
+def error(model, noisy, clean):
+    """Return the mean squared error of what a model makes of noisy patches."""
+    return torch.mean((model(noisy, training=True) - clean) ** 2)
+
+
+def work(config):
+    """Train on one worker; Ray starts it on all of them, and again when one of them has died."""
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    model, optimizer, data = prepare(config)
     first = restore(model, optimizer)
     with pathlib.Path(config["folder"], f"starts-{rank}.txt").open("a") as file:
         file.write(f"{first}\n")
@@ -87,13 +100,28 @@ def work(config):
     for step in range(first, config["steps"]):
         if step == config["kill"] and rank == world - 1:
             die(config["folder"])
-        noisy, clean = part(data, step, rank, world)
         optimizer.zero_grad()
-        loss = torch.mean((together(noisy, training=True) - clean) ** 2)
+        loss = error(together, *part(data, step, rank, world))
         loss.backward()
         optimizer.step()
         if (step + 1) % config["epoch"] == 0 or step + 1 == config["steps"]:
             save(model, optimizer, step + 1, float(loss.detach()), rank)
+
+
+def by_hand(config, world):
+    """Train without Ray, in one process, the gradients of all parts averaged by hand; return the weights."""
+    model, optimizer, data = prepare(config)
+    for step in range(config["steps"]):
+        optimizer.zero_grad()
+        for rank in range(world):
+            (error(model, *part(data, step, rank, world)) / world).backward()  # PyTorch adds gradients up
+        optimizer.step()
+    return flat(model.state_dict())
+
+
+def flat(state):
+    """Return all weights as one array."""
+    return np.concatenate([value.numpy().ravel() for value in state.values()])
 
 
 def train(config, workers, restarts=3, address=None):
@@ -115,13 +143,12 @@ def train(config, workers, restarts=3, address=None):
         ray.shutdown()
     with result.checkpoint.as_directory() as place:
         state = torch.load(pathlib.Path(place, "state.pt"), weights_only=True, map_location="cpu")
-    weights = np.concatenate([value.numpy().ravel() for value in state["model"].values()])
+    weights = flat(state["model"])
     np.save(folder / "weights.npy", weights)
     return {
         "step": state["step"],
         "loss": result.metrics["loss"],
         "began at steps": [int(line) for line in (folder / "starts-0.txt").read_text().split()],
-        "sha256 of the weights": hashlib.sha256(weights.tobytes()).hexdigest(),
     }
 
 
@@ -139,6 +166,7 @@ def main():
     parser.add_argument("--network", type=json.loads, default={}, help="JSON of arguments of create_denoiser")
     parser.add_argument("--data", help="folder or .zip of bias_free_denoising; without it, one photo of the package")
     parser.add_argument("--kill", type=int, help="a step before which the last worker is killed, once")
+    parser.add_argument("--compare", action="store_true", help="with the same training by hand, in one process")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.batch_size % args.workers:
@@ -150,8 +178,12 @@ def main():
     config |= {"folder": str(args.folder.absolute()), "batch": {"batch_size": args.batch_size, "size": args.patch}}
     result = {"workers": args.workers, **config, **train(config, args.workers, address=args.address)}
     del result["folder"]
+    if args.compare:
+        apart = np.abs(by_hand(config, args.workers) - np.load(args.folder / "weights.npy"))
+        result["largest difference to by hand"] = float(apart.max())
     command = f"python -m benchmarks.train_cluster FOLDER --workers {args.workers} --steps {args.steps}"
-    result["provenance"] = provenance(f"{command}{f' --kill {args.kill}' if args.kill else ''}", args.seed)
+    result["provenance"] = provenance(f"{command}{f' --kill {args.kill}' if args.kill else ''} --compare", args.seed)
+    result["provenance"]["versions"]["ray"] = ray.__version__
     (args.folder / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
     print(json.dumps(result, indent=1))
 

@@ -28,15 +28,13 @@ def train(folder, *words):
 
 @pytest.mark.skipif(os.cpu_count() < 2, reason="Ray wants a core for each worker")
 def test_a_killed_worker_changes_nothing(tmp_path):
-    plain, expected = train(tmp_path / "plain")
-    killed, weights = train(tmp_path / "killed", "--kill", "7")
-    assert plain["began at steps"] == [0]
-    assert killed["began at steps"] == [0, 6]
+    """The weights are those of one process that averages the gradients of both halves by hand, to the last bit."""
+    result, weights = train(tmp_path / "killed", "--kill", "7", "--compare")
+    assert result["began at steps"] == [0, 6]
     assert (tmp_path / "killed" / "killed").exists()
-    np.testing.assert_array_equal(weights, expected)
-    alone, weights = train(tmp_path / "alone", "--workers", "1")
-    assert alone["step"] == 9
-    np.testing.assert_allclose(weights, expected, atol=1e-5)
+    assert result["largest difference to by hand"] == 0
+    assert len(weights) > 500
+    assert np.all(np.isfinite(weights))
 
 
 def test_workers_that_cannot_share_a_batch_are_refused(tmp_path):
