@@ -37,7 +37,7 @@ def part(data, step, rank, world):
     """Return noisy and clean patches of one worker: its part of the batch of this step."""
     data.epoch, index = divmod(step, len(data))
     size = data.batch_size // world
-    return [torch.tensor(array[rank * size : (rank + 1) * size]) for array in data[index]]
+    return [keras.ops.convert_to_tensor(array[rank * size : (rank + 1) * size]) for array in data[index]]
 
 
 def restore(model, optimizer):
@@ -46,7 +46,7 @@ def restore(model, optimizer):
     if saved is None:
         return 0
     with saved.as_directory() as folder:
-        state = torch.load(pathlib.Path(folder, "state.pt"), weights_only=True)
+        state = torch.load(pathlib.Path(folder, "state.pt"), weights_only=True, map_location="cpu")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"]

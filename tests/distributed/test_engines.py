@@ -114,6 +114,22 @@ def test_all_are_ended_when_one_fails_or_time_is_up(tmp_path, other, seconds, me
     assert gone(job.processes)
 
 
+@needs("torch")
+def test_the_workers_of_torchrun_end_with_it_though_they_have_sessions_of_their_own(tmp_path):
+    script, note = tmp_path / "sleepy.py", tmp_path / "worker"
+    code = f"import os, pathlib, time; pathlib.Path({str(note)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    script.write_text(code, encoding="utf8")
+    job = Job(torchrun(1, script), tmp_path, seconds=500)
+    while not (note.exists() and note.read_text()):
+        assert job.processes[0].poll() is None
+        time.sleep(0.1)
+    worker = int(note.read_text())
+    assert os.getpgid(worker) != job.processes[0].pid
+    job.kill()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
 def test_what_they_print_comes_back(tmp_path):
     assert run(tmp_path, [[sys.executable, "-c", f"print({n})"] for n in (3, 4)]) == ["3\n", "4\n"]
 

@@ -91,12 +91,26 @@ class Job:
         return [process for process in self.processes if process.poll()]
 
     def kill(self):
-        """End all processes, and whatever they have started."""
+        """End all processes, and whatever they have started.
+
+        They are asked first, since `torchrun` has its workers in sessions of
+        their own and ends them when it is asked to end.
+        """
         atexit.unregister(self.kill)
+        self.send(signal.SIGTERM)
+        patience = time.monotonic() + 10
+        for process in self.processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, patience - time.monotonic()))
+        self.send(signal.SIGKILL)
+        for process in self.processes:
+            process.wait()
+
+    def send(self, number):
+        """Send a signal to the group of each process."""
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                os.killpg(process.pid, number)
 
 
 def alone(script, *words, python=sys.executable):

@@ -16,7 +16,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 import task
 
-distributed.init_process_group("gloo")  # "nccl" between GPUs
+on_gpu = torch.cuda.is_available()
+if on_gpu:  # one for each process
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+distributed.init_process_group("nccl" if on_gpu else "gloo")
 rank, world = distributed.get_rank(), distributed.get_world_size()
 for case in sys.argv[1:]:
     keras.utils.set_random_seed(0)
@@ -24,7 +27,8 @@ for case in sys.argv[1:]:
     together = DistributedDataParallel(model)
     optimizer = torch.optim.Adam(model.parameters(), task.RATE, eps=1e-7)
     for number in range(task.STEPS):
-        x, y = map(torch.tensor, task.share(number, rank, world))
+        part = task.share(number, rank, world)
+        x, y = map(keras.ops.convert_to_tensor, part)  # on Keras's device
         optimizer.zero_grad()
         loss = cross_entropy(together(x, training=True), y)
         loss.backward()  # averages the gradients over all processes
