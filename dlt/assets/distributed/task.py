@@ -51,13 +51,16 @@ class Shares(keras.utils.PyDataset):
 def network(case):
     """Return the network "layer_norm", "drop_path" or "batch_norm".
 
-    Its weights come from NumPy, the same on every backend.
+    "synchronized" is that with batch norm, over the images of all devices;
+    Keras has it for TensorFlow only. The weights come from NumPy, the same on
+    every backend.
     """
-    if case == "batch_norm":
+    if case in ("batch_norm", "synchronized"):
+        together = case == "synchronized"
         parts = [
             keras.Input((32, 32, 1)),
             keras.layers.Conv2D(16, 3, use_bias=False),
-            keras.layers.BatchNormalization(),
+            keras.layers.BatchNormalization(synchronized=together),
             keras.layers.ReLU(),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(8),
