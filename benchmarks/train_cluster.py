@@ -121,7 +121,7 @@ def by_hand(config, world):
 
 def flat(state):
     """Return all weights as one array."""
-    return np.concatenate([value.numpy().ravel() for value in state.values()])
+    return np.concatenate([value.cpu().numpy().ravel() for value in state.values()])
 
 
 def train(config, workers, restarts=3, address=None):
