@@ -446,7 +446,13 @@ def main(first, last):
         if found != "exact":
             print(found, text, flush=True)
         keras.backend.clear_session()
-    print(keras.backend.backend(), f"{last - first} graphs of {len(KINDS)} kinds of step:", dict(counts))
+        if (seed + 1) % 10 == 0 or seed + 1 == last:
+            print(
+                keras.backend.backend(),
+                f"graphs {first} to {seed} of {len(KINDS)} kinds of step:",
+                dict(counts),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
