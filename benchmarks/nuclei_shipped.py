@@ -15,6 +15,7 @@ import skimage.filters
 
 import dlt
 from benchmarks._provenance import provenance
+from dlt.predict.nuclei import maps_of
 
 MIN_AREA = 20  # pixels, as in `dlt.predict.nuclei`
 NOTE = (
@@ -34,12 +35,6 @@ def is_fluorescence(image):
     return bool((image == image[..., :1]).all()) and np.median(image) <= 127
 
 
-def maps_of(model, image):
-    """Return what the network says of an image: probability, and depth if it has learned it."""
-    view = dlt.data.nuclei_view(image, color=model.input_shape[-1] == 3)
-    return dlt.predict.tiles(model, view, tile=512, overlap=128)
-
-
 def otsu(image):
     """Return a mask by a threshold between the two heaps of grey levels."""
     view = dlt.data.nuclei_view(image)
@@ -48,7 +43,7 @@ def otsu(image):
 
 def answers(model, images):
     """Return, for each method, its mask and its numbered nuclei of every image."""
-    maps = [maps_of(model, image) for image in images]
+    maps = [maps_of(image, model) for image in images]
     masks = [map[..., :1] for map in maps]
     thresholded = [otsu(image) for image in images]
     methods = {
@@ -58,7 +53,12 @@ def answers(model, images):
         "Otsu, connected components": (thresholded, "connected"),
     }
     if model.output_shape[-1] == 2:
-        methods = {"U-Net, seeded watershed": (maps, "watershed"), **methods}
+        eight = [maps_of(image, model, ensemble=True) for image in images]
+        seeded = {
+            "U-Net, seeded, flips and turns": (eight, "watershed"),
+            "U-Net, seeded watershed": (maps, "watershed"),
+        }
+        methods = {**seeded, **methods}
     return {
         name: [(one[..., :1], dlt.predict.objects(one, min_area=MIN_AREA, method=method)) for one in given]
         for name, (given, method) in methods.items()

@@ -1,3 +1,5 @@
+import copy
+import functools
 import multiprocessing
 import queue
 import sys
@@ -64,13 +66,18 @@ class Watch:
         self._looks: list[Look] = []
 
     def over(self, data: Any) -> Any:
-        """Return the same data under watch; what is no `PyDataset`, generator or tf.data.Dataset, as it is."""
+        """Return the same data under watch; arrays as they are."""
         if isinstance(data, keras.utils.PyDataset):
             return Watched(data, self._look(data.use_multiprocessing))
         if isinstance(data, types.GeneratorType):
             return each(data, self._look())
         if hasattr(data, "element_spec") and hasattr(data, "map"):
             return in_pipeline(data, self._look())
+        made_by = {parent.__module__.split(".")[0] for parent in type(data).__mro__}
+        if "torch" in made_by and not hasattr(data, "shape"):
+            return loaded(data, self._look())
+        if "grain" in made_by and hasattr(data, "map"):  # a data set; of Grain's own DataLoader nothing is seen
+            return data.map(functools.partial(passed, self._look()))
         return data
 
     def refusal(self, error: Exception) -> ValueError | None:
@@ -81,6 +88,20 @@ class Watch:
     def _look(self, processes=False):
         self._looks.append(Look(self._check, processes))
         return self._looks[-1]
+
+
+def loaded(loader: Any, look: Look) -> Any:
+    """Return a copy of a DataLoader of PyTorch that looks at each batch; Keras knows it by its class."""
+    kind = type(loader)
+    watched = copy.copy(loader)
+    watched.__class__ = type(kind.__name__, (kind,), {"__iter__": lambda _: each(iter(loader), look)})
+    return watched
+
+
+def passed(look: Look, batch: Any) -> Any:
+    """Return a batch after a look at it."""
+    look(batch)
+    return batch
 
 
 def each(batches: Iterator, look: Look) -> Iterator:

@@ -1,6 +1,4 @@
 import functools
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +8,7 @@ from keras import ops
 from dlt._arrays import WHITE, is_float
 from dlt._check import fail
 from dlt.models import create_denoiser
+from dlt.predict.symmetries import symmetries
 from dlt.predict.tiles import tiles
 
 
@@ -84,12 +83,3 @@ def check_photo(photo: np.ndarray) -> None:
 def pretrained(channels: int) -> keras.Model:
     """Return the package's denoiser for grey photos or for colour."""
     return create_denoiser(channels, pretrained=True, dtype="float32")
-
-
-def symmetries(ensemble: bool) -> Iterator[tuple]:
-    """Yield flips and turns of an image, all eight or the one that changes nothing, each with what undoes it."""
-    for turns, step in itertools.product(range(4), (1, -1)) if ensemble else [(0, 1)]:
-        yield (
-            lambda image, turns=turns, step=step: np.rot90(image[:, ::step], turns),
-            lambda image, turns=turns, step=step: np.rot90(image, -turns)[:, ::step],
-        )

@@ -9,10 +9,17 @@ from dlt._check import fail
 from dlt.data import nuclei_view
 from dlt.models import create_nuclei_segmenter
 from dlt.predict.objects import objects
+from dlt.predict.symmetries import symmetries
 from dlt.predict.tiles import tiles
 
 
-def nuclei(image: Any, model: keras.Model | None = None, min_area: int = 20, method: str = "watershed") -> np.ndarray:
+def nuclei(
+    image: Any,
+    model: keras.Model | None = None,
+    min_area: int = 20,
+    method: str = "watershed",
+    ensemble: bool = False,
+) -> np.ndarray:
     """Return the cell nuclei in a microscope image, numbered 1, 2, ...
 
     Args:
@@ -24,6 +31,8 @@ def nuclei(image: Any, model: keras.Model | None = None, min_area: int = 20, met
             `create_nuclei_segmenter("unet", pretrained="nuclei")`, and keeps it for the next call.
         min_area: Whole number of pixels; smaller objects are taken for dirt.
         method: String, how objects are told apart that touch in the mask, as in `dlt.predict.objects`.
+        ensemble: Boolean, whether to average what the network says of the eight flips and turns of the image: eight
+            times the work.
 
     Returns:
         int32 array of shape `(height, width)`: 0 for the background.
@@ -44,10 +53,15 @@ def nuclei(image: Any, model: keras.Model | None = None, min_area: int = 20, met
             f"shape={image.shape}",
             "Take images of a batch one by one, and of a stack its planes.",
         )
-    model = model or pretrained()
-    view = nuclei_view(np.atleast_3d(image)[..., :3], color=model.input_shape[-1] == 3)
-    maps = tiles(model, view, tile=512, overlap=128)
+    maps = maps_of(np.atleast_3d(image)[..., :3], model or pretrained(), ensemble)
     return objects(maps, min_area=min_area, method=method)[..., 0]
+
+
+def maps_of(image: np.ndarray, model: keras.Model, ensemble: bool = False) -> np.ndarray:
+    """Return what a network says of an image, `(height, width, outputs)`: whether a pixel is of a nucleus, how deep."""
+    view = nuclei_view(image, color=model.input_shape[-1] == 3)
+    answers = [back(tiles(model, there(view), tile=512, overlap=128)) for there, back in symmetries(ensemble)]
+    return np.mean(answers, axis=0)
 
 
 @functools.cache

@@ -133,12 +133,32 @@ def pipeline(heights, targets=True, sides=(None, 16)):
     )
 
 
+def torch_loader(heights):
+    """Return a DataLoader of PyTorch."""
+    data = pytest.importorskip("torch.utils.data")
+    batches = Sizes(heights)
+    return data.DataLoader([tuple(map(to_torch, batches[i])) for i in range(len(batches))], batch_size=None)
+
+
+def to_torch(array):
+    return pytest.importorskip("torch").from_numpy(array)
+
+
+def grain_dataset(heights):
+    """Return a data set of Grain."""
+    grain = pytest.importorskip("grain")
+    batches = Sizes(heights)
+    return grain.MapDataset.range(len(heights)).map(lambda i: batches[i]).to_iter_dataset()
+
+
 BATCHES = {  # heights -> images of these
     "PyDataset": Sizes,
     "PyDataset with threads": lambda heights: Sizes(heights, workers=2),
     "PyDataset with processes": lambda heights: Sizes(heights, workers=2, use_multiprocessing=True),
     "generator": lambda heights: generator(Sizes(heights)),
     "tf.data": pipeline,
+    "DataLoader of PyTorch": torch_loader,
+    "data set of Grain": grain_dataset,
 }
 BATCH_BY_BATCH = {
     "predict": lambda model, data: model.predict(data, verbose=0),

@@ -6,7 +6,8 @@ import pytest
 
 import dlt
 from dlt.metrics import ObjectScores, object_scores
-from dlt.predict import nuclei
+from dlt.predict import nuclei, objects
+from dlt.predict.nuclei import maps_of
 
 
 def crop():
@@ -56,6 +57,18 @@ def test_a_model_of_colour_and_depth():
     image = np.rint(maps * 255).astype("uint8")
     assert nuclei(image, model, method="connected").max() == 1
     np.testing.assert_array_equal(nuclei(image, model), labels[..., 0])
+
+
+@pytest.mark.parametrize("ensemble", [True, False])
+def test_eight_views_do_not_care_which_is_first(ensemble):
+    """One does."""
+    image, model = crop(), dlt.models.create_nuclei_segmenter(pretrained="nuclei")
+    maps = maps_of(image, model, ensemble)
+    mirrored = maps_of(image[:, ::-1], model, ensemble)[:, ::-1]
+    assert np.allclose(maps, mirrored, atol=1e-5) == ensemble
+    assert np.array_equal(
+        nuclei(image, model, ensemble=ensemble), objects(maps, min_area=20, method="watershed")[..., 0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -251,13 +251,15 @@ def test_the_watershed_is_that_of_python(live, dlt):
     y, x = np.mgrid[:90, :120]
     for _ in range(5):
         discs = zip(rng.uniform(0, 90, 25), rng.uniform(0, 120, 25), rng.uniform(2, 11, 25), strict=True)
-        mask = np.any([(y - a) ** 2 + (x - b) ** 2 < r**2 for a, b, r in discs], axis=0)
-        expected = dlt.predict.objects(mask[..., None], method="watershed", min_area=5)[..., 0]
-        script = f"""async mask => {{
+        depth = np.max([1 - np.hypot(y - a, x - b) / r for a, b, r in discs], axis=0).clip(0)
+        maps = np.stack([depth > 0, depth], axis=-1).astype("float32")
+        expected = dlt.predict.objects(maps, method="watershed", min_area=5)[..., 0]
+        script = f"""async maps => {{
             const {{ objects }} = await import("{MODULES}/objects.js");
-            return [...objects(Float32Array.from(mask), 90, 120, {{ minArea: 5 }}).labels];
+            const image = {{ data: Float32Array.from(maps), height: 90, width: 120, channels: 2 }};
+            return [...objects(image, {{ minArea: 5 }}).labels];
         }}"""
-        found = np.reshape(live.evaluate(script, mask.astype(int).ravel().tolist()), mask.shape)
+        found = np.reshape(live.evaluate(script, maps.ravel().tolist()), depth.shape)
         assert found.max() == expected.max() > 5
         assert np.array_equal(found > 0, expected > 0)
         overlaps = [

@@ -1,22 +1,22 @@
 // Nuclei in a microscope image: what goes into the network, as `dlt.data.nuclei_view` makes it, and the objects in what
 // comes out, as `dlt.predict.objects(..., method="watershed")` finds them.
 
-const DEPTH = 1; // pixels: how much deeper than its neck a part of a clump is
+const STEP = 0.2; // how much deeper than its neck a part of a clump is; 1 is the middle of a nucleus
 
-/** Return an RGB image with values from 0 to 255 as grey with bright nuclei, stretched to 0 ... 1. */
+/** Return an image with values from 0 to 255 in three channels, nuclei bright, stretched to 0 ... 1. */
 export function nucleiView({ data, height, width, channels }) {
   const grey = new Float64Array(height * width);
+  const colors = new Float64Array(3 * height * width);
   for (let i = 0; i < grey.length; i++) {
     for (let c = 0; c < channels; c++) grey[i] += data[i * channels + c] / channels;
+    for (let c = 0; c < 3; c++) colors[3 * i + c] = data[i * channels + (channels === 3 ? c : 0)];
   }
-  const sorted = grey.slice().sort();
-  const inverted = percentile(sorted, 50) > 127;
-  const [first, last] = inverted ? [99, 0.2] : [1, 99.8];
-  const turned = (value) => (inverted ? 255 - value : value);
-  const low = turned(percentile(sorted, first));
-  const range = Math.max(turned(percentile(sorted, last)) - low, 1); // what varies less than a grey level is flat
-  const view = Float32Array.from(grey, (value) => Math.min(Math.max((turned(value) - low) / range, 0), 1));
-  return { data: view, height, width, channels: 1 };
+  const inverted = percentile(grey.sort(), 50) > 127;
+  const view = inverted ? colors.map((value) => 255 - value) : colors;
+  const sorted = view.slice().sort();
+  const low = percentile(sorted, 1);
+  const range = Math.max(percentile(sorted, 99.8) - low, 1); // what varies less than a grey level is flat
+  return { data: Float32Array.from(view, (value) => Math.min(Math.max((value - low) / range, 0), 1)), height, width, channels: 3 };
 }
 
 function percentile(sorted, percent) {
@@ -26,41 +26,12 @@ function percentile(sorted, percent) {
   return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
 }
 
-/** Number the objects in probabilities (height x width): {labels: Int32Array, count}. */
-export function objects(probabilities, height, width, { threshold = 0.5, minArea = 20 } = {}) {
-  const mask = Uint8Array.from(probabilities, (value) => value > threshold);
-  const depth = distances(mask, height, width);
+/** Number the objects in an image of two channels, probability and depth: {labels: Int32Array, count}. */
+export function objects({ data, height, width }, { threshold = 0.5, minArea = 20 } = {}) {
+  const mask = Uint8Array.from({ length: height * width }, (_, i) => data[2 * i] > threshold);
+  const depth = Float64Array.from(mask, (_, i) => data[2 * i + 1]);
   const labels = flooded(depth, seeds(depth, mask, height, width), mask, height, width);
   return withoutDirt(labels, minArea);
-}
-
-/** Return the distance of each pixel of a mask to the nearest one outside (Felzenszwalb and Huttenlocher 2012). */
-export function distances(mask, height, width) {
-  const far = 1e12;
-  const squared = Float64Array.from(mask, (inside) => (inside ? far : 0));
-  for (let x = 0; x < width; x++) lowerEnvelope(squared, x, width, height);
-  for (let y = 0; y < height; y++) lowerEnvelope(squared, y * width, 1, width);
-  return squared.map(Math.sqrt);
-}
-
-/** Replace the values f along one line by the least of f(p) + (q - p)^2, the parabolas' lower envelope. */
-function lowerEnvelope(values, start, step, length) {
-  const f = Float64Array.from({ length }, (_, i) => values[start + i * step]);
-  const vertex = new Int32Array(length);
-  const border = new Float64Array(length + 1);
-  const meet = (p, q) => (f[p] + p * p - f[q] - q * q) / (2 * (p - q));
-  let last = 0;
-  border[0] = -Infinity;
-  for (let q = 1; q < length; q++) {
-    while (meet(q, vertex[last]) <= border[last]) last--;
-    border[last + 1] = meet(q, vertex[last]);
-    vertex[++last] = q;
-  }
-  border[last + 1] = Infinity;
-  for (let q = 0, k = 0; q < length; q++) {
-    while (border[k + 1] < q) k++;
-    values[start + q * step] = f[vertex[k]] + (q - vertex[k]) ** 2;
-  }
 }
 
 /** A binary heap: `pop` returns what comes before all others. */
@@ -101,9 +72,9 @@ function* neighbours(i, height, width) {
   if (i < (height - 1) * width) yield i + width;
 }
 
-/** Number the maxima that lie more than DEPTH deeper than the way from them to a deeper one. */
+/** Number the maxima that lie more than STEP deeper than the way from them to a deeper one. */
 function seeds(depth, mask, height, width) {
-  const level = depth.map((value) => value - DEPTH); // rises to what can be reached from below: a reconstruction
+  const level = depth.map((value) => value - STEP); // rises to what can be reached from below: a reconstruction
   const heap = new Heap((a, b) => a.value > b.value);
   for (let i = 0; i < mask.length; i++) if (mask[i]) heap.push({ i, value: level[i] });
   while (heap.items.length) {

@@ -41,7 +41,7 @@ const tasks = {
 
   async count({ id, network, image, minArea }) {
     const found = await predict(id, network, nucleiView(image));
-    const answer = found && objects(found.data, found.height, found.width, { minArea });
+    const answer = found && objects(found, { minArea });
     return { answer, transfer: answer ? [answer.labels.buffer] : [] };
   },
 };
