@@ -1,0 +1,81 @@
+"""Run the code of a chapter again with other seeds, and write down what its tables say each time.
+
+python -m benchmarks.chapter_seeds book/3-convunext/13-unet.ipynb --tables scores --until 'scores = ' --out OUT.json
+
+The chapter's own seed is replaced wherever it makes random numbers, and nothing else is changed, but for what
+`--set steps=200` changes of the quick profile. An assertion that fails is not an error here: that is one of the things
+to find out.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+
+import matplotlib
+
+import dlt
+from benchmarks._provenance import provenance
+
+SEED = r"(seed=|\"seed\": |set_random_seed\(|default_rng\()%d\b"
+MAGIC = re.compile(r"^(\s*)%.*$", flags=re.MULTILINE)
+
+
+def code_cells(path):
+    """Return the code of a notebook, and the seed that its first cell sets."""
+    cells = [cell for cell in json.loads(path.read_text(encoding="utf8"))["cells"] if cell["cell_type"] == "code"]
+    sources = [MAGIC.sub(r"\1pass", "".join(cell["source"])) for cell in cells]
+    return sources, int(re.search(r"start\(seed=(\d+)\)", sources[0])[1])
+
+
+def run(sources, old, new, tables, until):
+    """Return the tables as they are after the first cell with some text, and the cells whose assertions have failed."""
+    names, failed = {}, []
+    for number, source in enumerate(sources):
+        try:
+            exec(re.sub(SEED % old, rf"\g<1>{new}", source), names)
+        except AssertionError:
+            failed.append(number)
+        if until in source:
+            return {name: plain(names[name]) for name in tables}, failed
+    raise ValueError(f"No cell has the text that was named. Expected a part of its code. Received: {until!r}.")
+
+
+def plain(value):
+    """Return tables of NumPy's numbers as dicts and floats that JSON can hold."""
+    return {str(key): plain(one) for key, one in value.items()} if isinstance(value, dict) else round(float(value), 4)
+
+
+def main():
+    """Run as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chapter", type=pathlib.Path)
+    parser.add_argument("--tables", required=True, nargs="+", help="names of dicts of numbers, or of such dicts")
+    parser.add_argument("--until", required=True, help="a part of the cell that makes them; later ones are left out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=NUMBER", help="what differs from the quick profile"
+    )
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    args = parser.parse_args()
+    matplotlib.use("Agg")
+    os.environ["DLT_PROFILE"] = "quick"
+    changes = {name: int(value) for name, value in (each.split("=") for each in args.set)}
+    choose = dlt.training.choose_profile
+    dlt.training.choose_profile = lambda quick, full: choose({**quick, **changes}, full)
+    sources, old = code_cells(args.chapter)
+    runs = {}
+    for seed in args.seeds:
+        tables, failed = run(sources, old, seed, args.tables, args.until)
+        runs[seed] = {"tables": tables, "assertions that fail, by code cell": failed}
+        print(seed, runs[seed], flush=True)
+    options = f"--tables {' '.join(args.tables)} --until {args.until!r} --set {' '.join(args.set)}"
+    command = f"python -m benchmarks.chapter_seeds {args.chapter} {options}"
+    note = f"Seeds {', '.join(map(str, args.seeds))} in place of the chapter's own."
+    result = {"runs": runs, "changes": changes, "provenance": provenance(command, args.seeds[0], note)}
+    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
