@@ -22,7 +22,7 @@ from benchmarks._provenance import provenance
 
 MAPS = {"input_shape": (None, None, 3), "output_channels": 2}
 NETWORKS = {  # the design of each where it is not the package's own
-    "unet": {**MAPS, "initial_filters": 16},
+    "unet": {},
     "convunext": {**MAPS, "initial_filters": 16},
     "acc_unet": {"input_channels": 3, "num_classes": 2, "base_filters": 10},
 }

@@ -25,6 +25,7 @@ import skimage.filters
 import dlt
 from benchmarks._provenance import provenance
 
+GREY = {"input_shape": (None, None, 1), "output_channels": 1, "initial_filters": 12}  # as the other networks
 RECIPE = {
     "loss": "BinaryCrossentropyDice: half cross-entropy, half Dice, on masks without the borders between nuclei",
     "optimizer": "AdamW",
@@ -107,7 +108,7 @@ def augmentation():
 def train(network, data, minutes, seed, tick):
     """Return the trained model, its clock and the history."""
     keras.utils.set_random_seed(seed)
-    model = dlt.models.create_nuclei_segmenter(network)
+    model = dlt.models.create_nuclei_segmenter(network, **(GREY if network == "unet" else {}))
     optimizer = keras.optimizers.AdamW(0.0, weight_decay=RECIPE["weight_decay"], clipnorm=RECIPE["clipnorm"])
     optimizer.exclude_from_weight_decay(var_list=[weight for weight in model.trainable_weights if weight.ndim == 1])
     model.compile(
