@@ -12,6 +12,8 @@ from dlt.predict.objects import objects
 from dlt.predict.symmetries import symmetries
 from dlt.predict.tiles import tiles
 
+CONFIDENCE = 0.85  # of the package's network: best of 0, 0.75, 0.8, 0.85, 0.88 on whole validation images
+
 
 def nuclei(
     image: Any,
@@ -19,6 +21,7 @@ def nuclei(
     min_area: int = 20,
     method: str = "watershed",
     ensemble: bool = False,
+    confidence: float | None = None,
 ) -> np.ndarray:
     """Return the cell nuclei in a microscope image, numbered 1, 2, ...
 
@@ -33,6 +36,8 @@ def nuclei(
         method: String, how objects are told apart that touch in the mask, as in `dlt.predict.objects`.
         ensemble: Boolean, whether to average what the network says of the eight flips and turns of the image: eight
             times the work.
+        confidence: Float in [0, 1); an object whose pixels have a mean probability that is not above it is left out.
+            None takes 0.85 for the package's network, which was chosen on validation images, and 0 for another.
 
     Returns:
         int32 array of shape `(height, width)`: 0 for the background.
@@ -53,8 +58,10 @@ def nuclei(
             f"shape={image.shape}",
             "Take images of a batch one by one, and of a stack its planes.",
         )
+    if confidence is None:
+        confidence = 0.0 if model else CONFIDENCE
     maps = maps_of(np.atleast_3d(image)[..., :3], model or pretrained(), ensemble)
-    return objects(maps, min_area=min_area, method=method)[..., 0]
+    return objects(maps, min_area=min_area, method=method, confidence=confidence)[..., 0]
 
 
 def maps_of(image: np.ndarray, model: keras.Model, ensemble: bool = False) -> np.ndarray:

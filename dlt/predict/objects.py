@@ -15,7 +15,9 @@ RELATIVE = 0.2  # the same of a predicted depth, which is 1 in the middle of eac
 CROSS = ndimage.generate_binary_structure(2, 1)
 
 
-def objects(probabilities: Any, threshold: float = 0.5, min_area: int = 1, method: str = "connected") -> np.ndarray:
+def objects(
+    probabilities: Any, threshold: float = 0.5, min_area: int = 1, method: str = "connected", confidence: float = 0.0
+) -> np.ndarray:
     """Return the objects in a predicted mask, numbered 1, 2, ...
 
     - "connected": the connected components of the mask. Parts that touch at a corner only are apart. Two nuclei that
@@ -33,6 +35,7 @@ def objects(probabilities: Any, threshold: float = 0.5, min_area: int = 1, metho
         threshold: Float in [0, 1); what is above it belongs to an object.
         min_area: Whole number of pixels; smaller parts are taken for dirt.
         method: String, "connected" or "watershed".
+        confidence: Float in [0, 1); an object whose pixels have a mean probability that is not above it is left out.
 
     Returns:
         int32 array of shape `(height, width, 1)`.
@@ -62,7 +65,9 @@ def objects(probabilities: Any, threshold: float = 0.5, min_area: int = 1, metho
     else:
         labels = watershed(inside, mask[..., 1] if mask.shape[-1] == 2 else None)
     areas = np.bincount(labels.ravel())
+    means = np.bincount(labels.ravel(), mask[..., 0].ravel()) / np.maximum(areas, 1)
     kept = areas >= check_positive_int("min_area", min_area)
+    kept &= means > check_fraction("confidence", confidence, "Pass for example 0.8.")
     kept[0] = False
     return (np.cumsum(kept) * kept)[labels].astype("int32")[..., None]
 

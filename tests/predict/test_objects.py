@@ -82,6 +82,17 @@ def test_a_predicted_depth_parts_what_the_shape_of_the_mask_does_not():
     assert objects(flat, method="watershed").max() == 1
 
 
+@pytest.mark.parametrize("method", ["connected", "watershed"])
+def test_objects_of_which_the_mask_is_hardly_sure_are_left_out(method):
+    maps = np.zeros((8, 20, 1))
+    maps[2:6, 2:6], maps[2:6, 12:16] = 0.9, 0.6
+    assert objects(maps, method=method).max() == 2
+    np.testing.assert_array_equal(objects(maps, method=method, confidence=0.75) > 0, maps > 0.8)
+    assert objects(maps, method=method, confidence=0.95).max() == 0
+    with pytest.raises(ValueError, match="confidence=1"):
+        objects(maps, confidence=1)
+
+
 def test_an_unknown_method():
     with pytest.raises(ValueError, match="'connected', 'watershed'"):
         objects(discs((20, 20)), method="erosion")

@@ -1,6 +1,7 @@
 // Nuclei in a microscope image: what goes into the network, as `dlt.data.nuclei_view` makes it, and the objects in what
 // comes out, as `dlt.predict.objects(..., method="watershed")` finds them.
 
+const CONFIDENCE = 0.85; // the mean probability that a nucleus has, or more
 const STEP = 0.2; // how much deeper than its neck a part of a clump is; 1 is the middle of a nucleus
 
 /** Return an image with values from 0 to 255 in three channels, nuclei bright, stretched to 0 ... 1. */
@@ -31,7 +32,7 @@ export function objects({ data, height, width }, { threshold = 0.5, minArea = 20
   const mask = Uint8Array.from({ length: height * width }, (_, i) => data[2 * i] > threshold);
   const depth = Float64Array.from(mask, (_, i) => data[2 * i + 1]);
   const labels = flooded(depth, seeds(depth, mask, height, width), mask, height, width);
-  return withoutDirt(labels, minArea);
+  return kept(labels, data, minArea);
 }
 
 /** A binary heap: `pop` returns what comes before all others. */
@@ -128,10 +129,16 @@ function flooded(depth, labels, mask, height, width) {
   return labels;
 }
 
-function withoutDirt(labels, minArea) {
+/** Leave out what is small, and what the network is hardly sure of. */
+function kept(labels, data, minArea) {
   const areas = [];
-  for (const label of labels) areas[label] = (areas[label] ?? 0) + 1;
+  const sums = [];
+  labels.forEach((label, i) => {
+    areas[label] = (areas[label] ?? 0) + 1;
+    sums[label] = (sums[label] ?? 0) + data[2 * i];
+  });
   let count = 0;
-  const renamed = Array.from(areas, (area, label) => (label && area >= minArea ? ++count : 0));
+  const sure = (label) => areas[label] >= minArea && sums[label] / areas[label] > CONFIDENCE;
+  const renamed = Array.from(areas, (_, label) => (label && sure(label) ? ++count : 0));
   return { labels: labels.map((label) => renamed[label]), count };
 }
