@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dlt.assets.saving import parcel
+from dlt.assets.saving import killed, parcel
 
 
 @pytest.fixture
@@ -29,9 +29,25 @@ def test_a_single_bit(name, sent):
         parcel.check(sent)
 
 
-def test_another_network_that_was_signed(sent):
+@pytest.mark.parametrize("name", ["small.npz", "stranger.keras"])
+def test_a_file_too_few_or_too_many(name, sent):
+    if (sent / name).exists():
+        (sent / name).unlink()
+    else:
+        (sent / name).write_bytes((sent / "small.keras").read_bytes())
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was sent"):
+        parcel.check(sent)
+
+
+def test_a_parcel_without_a_network_fails(tmp_path):
+    parcel.ship(tmp_path / "empty")
+    done = killed.run(keras.backend.backend(), parcel.__file__, tmp_path / "empty")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+
+
+def test_another_network_with_new_fingerprints(sent):
     model = keras.saving.load_model(sent / "small.keras")
     model.set_weights([1.01 * np.asarray(weight) for weight in model.get_weights()])
     model.save(sent / "small.keras")
-    parcel.sign(sent)
+    parcel.write_sums(sent)
     assert parcel.check(sent)["small"] > parcel.ALLOWED

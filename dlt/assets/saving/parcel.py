@@ -25,26 +25,28 @@ def ship(folder, **networks):
         x = np.random.default_rng(0).random(shape, dtype="float32")
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.npz", x=x, y=model.predict(x, verbose=0))
-    sign(folder)
+    write_sums(folder)
 
 
-def fingerprint(path):
-    """Return what changes with every bit of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def sign(folder):
-    """Write the fingerprints of all files, as `sha256sum -c SHA256SUMS` reads them."""
+def fingerprints(folder):
+    """Return by name what changes with every bit of a file, for all files but the list itself."""
     files = [path for path in sorted(folder.iterdir()) if path.name != "SHA256SUMS"]
-    lines = [f"{fingerprint(path)}  {path.name}\n" for path in files]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def write_sums(folder):
+    """Write the fingerprints of all files, as `sha256sum -c SHA256SUMS` reads them."""
+    lines = [f"{digest}  {name}\n" for name, digest in fingerprints(folder).items()]
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
 def check(folder):
-    """Raise if a file has changed; otherwise return the relative error of each network here."""
-    for line in (folder / "SHA256SUMS").read_text().splitlines():
-        expected, name = line.split("  ")
-        if fingerprint(folder / name) != expected:
+    """Raise if a file has changed, come or gone; otherwise return the relative error of each network here."""
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    sent = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    here = fingerprints(folder)
+    for name in sorted(sent | here):
+        if sent.get(name) != here.get(name):
             raise ValueError(f"{name} is not the file that was sent.")
     errors = {}
     for path in sorted(folder.glob("*.keras")):
@@ -58,4 +60,4 @@ def check(folder):
 if __name__ == "__main__":
     found = check(pathlib.Path(sys.argv[1]))
     print(*(f"{name} {error:.2e}" for name, error in found.items()), sep="\n")
-    sys.exit(not all(error < ALLOWED for error in found.values()))
+    sys.exit(not found or not all(error < ALLOWED for error in found.values()))
