@@ -42,7 +42,8 @@ def test_a_file_too_few_or_too_many(name, sent):
 def test_a_parcel_without_a_network_fails(tmp_path):
     parcel.ship(tmp_path / "empty")
     done = killed.run(keras.backend.backend(), parcel.__file__, tmp_path / "empty")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_another_network_with_new_fingerprints(sent):
