@@ -2,7 +2,8 @@
 
 python -m benchmarks.nuclei_shipped --data DIR_OR_ZIP --out dlt/assets/nuclei_shipped_cpu.json
 
-With --part validation it is for choosing; the test images are for once. Every method gets the same prepared images.
+With --part validation it is for choosing; the test images are for once. Every method gets the same images, as
+`dlt.data.nuclei_view` prepares them: the network in colour, the threshold in grey.
 """
 
 import argparse

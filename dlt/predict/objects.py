@@ -26,6 +26,7 @@ def objects(
       every maximum that lies more than a pixel deeper than the way from it to a deeper one gets a basin of its own.
       That parts round objects that touch, and may cut long ones. Where a second channel predicts how deep a pixel lies
       in its object (`dlt.data.edge_distance`), the basins are those of this depth, whatever the shape of the mask.
+      Of this depth a maximum counts that rises by more than 0.2.
 
     Reference: Meyer 1994, "Topographic distance and watershed lines" (https://doi.org/10.1016/0165-1684(94)90060-4).
 
