@@ -20,10 +20,10 @@ from dlt.predict.nuclei import CONFIDENCE, maps_of
 
 MIN_AREA = 20  # pixels, as in `dlt.predict.nuclei`
 NOTE = (
-    "80 images of DSB-2018 stage 1, split by image, seed 0, each predicted whole. Dice is the mean over images, "
-    "objects are matched above an IoU. The U-Net's objects of a mean probability below 0.85 are left out, but where it "
-    "says so; 0.85 and the watershed's step of 0.2 were chosen on validation images. Fluorescence: grey images, nuclei "
-    "bright. `each` has every image's AP at 0.5."
+    "80 images of DSB-2018 stage 1, split by image, seed 0, each scored whole (predicted in tiles above 512 pixels). "
+    "Dice is the mean over images, objects are matched above an IoU. The U-Net's objects of a mean probability below "
+    "0.85 are left out, but where it says so; 0.85 and the watershed's step of 0.2 were chosen on validation images. "
+    "Fluorescence: grey images, nuclei bright. `each` has every image's AP at 0.5."
 )
 STARDIST = {  # on images of its own, fluorescence only; as printed in one version of its tutorial
     "found": 2210,

@@ -25,6 +25,9 @@ def nuclei(
 ) -> np.ndarray:
     """Return the cell nuclei in a microscope image, numbered 1, 2, ...
 
+    Above 512 pixels a side the network sees tiles, which overlap by 128: less than makes tiles exact. What it says
+    differs there by some hundredths from what it says of the whole image (chapter 22).
+
     Args:
         image: Array of any size and of shape `(height, width)` or `(height, width, 1)`, grey, or `(height, width, 3)`,
             RGB; a fourth channel is left out. uint8, uint16 or floats from 0 to 1. Nuclei may be bright on dark, as in
