@@ -1,32 +1,19 @@
 """A training that survives: killed at any moment and started again, it ends with the same weights, to the last bit.
 
-What a training is at the end of an epoch: the model's weights, the optimizer's (its step, momenta and averages are
-among them), and which batches come next. Keras saves the first two in one file; the third follows from the optimizer's
-step, if the data depend on seed, epoch and index alone, as those of `dlt.data` do. `keras.callbacks.BackupAndRestore`
-writes its file in place and the epoch into a second one: killed between the two, it goes on with another epoch's data.
+`dlt.training.Checkpoint` writes all that a training is at the end of an epoch into one file. Which batches come next
+follows from the epoch, if the data depend on seed, epoch and index alone, as those of `dlt.data` do.
+`keras.callbacks.BackupAndRestore` writes its file in place and the epoch into a second one: killed between the two, it
+goes on with another epoch's data.
 """
 
 import csv
 import json
-import os
 import pathlib
 import time
 
 import keras
 
-
-class Checkpoint(keras.callbacks.Callback):
-    """Writes weights and optimizer at the end of every epoch; the file with the right name is always a whole one."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Write beside it, then rename, which is one step for the operating system."""
-        part = self.path.with_name("part.weights.h5")
-        self.model.save_weights(part, overwrite=True)
-        os.replace(part, self.path)
+import dlt
 
 
 class Log(keras.callbacks.Callback):
@@ -118,17 +105,14 @@ def train(model, data, epochs, folder, validation_data=None, callbacks=(), verbo
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint, log = folder / "checkpoint.weights.h5", folder / "log.csv"
-    model.optimizer.build(model.trainable_variables)
-    if checkpoint.exists():
-        model.load_weights(checkpoint)
-    done = int(model.optimizer.iterations) // len(data)
+    checkpoint, log = folder / "checkpoint.npz", folder / "log.csv"
+    done = dlt.training.resume(model, checkpoint)
     parts = [
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch)),
         *([keras.callbacks.SwapEMAWeights()] if model.optimizer.use_ema else []),
         *callbacks,
         Log(log),  # before the checkpoint: an epoch that was not saved is logged again
-        Checkpoint(checkpoint),
+        dlt.training.Checkpoint(checkpoint),
     ]
     if done < epochs:
         model.fit(
