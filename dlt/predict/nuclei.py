@@ -40,7 +40,7 @@ def nuclei(
         ensemble: Boolean, whether to average what the network says of the eight flips and turns of the image: eight
             times the work.
         confidence: Float in [0, 1); an object whose pixels have a mean probability that is not above it is left out.
-            None takes 0.85 for the package's network, which was chosen on validation images, and 0 for another.
+            None takes 0.85, chosen on validation images, where `model` is None too, and 0 for a model that is given.
 
     Returns:
         int32 array of shape `(height, width)`: 0 for the background.
