@@ -1,11 +1,13 @@
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any, Self
 
 import keras
 
 from dlt._check import check_keywords
+from dlt.convert import mend_onnx
 from dlt.layers._changes import apply_changes, changes
 from dlt.models._limits import Limits
 from dlt.models._watch import Watch
@@ -50,6 +52,7 @@ class Model(keras.Model):
       knows none of them any more, and would fail with the words of whatever operation comes across them first, or give
       a wrong answer. So the batches of a `PyDataset`, a generator or a `tf.data.Dataset` that leaves its sides open are
       checked as they come.
+    - A file of ONNX that it is exported to has the axes that its outputs have, see `dlt.convert.mend_onnx`.
     - Its configuration also says what was done to its layers since it was built: frozen, quantized, cast.
     - Its optimizer has its variables when training begins. JAX and PyTorch do so anyway; TensorFlow makes them while
       it traces the first step into a graph, and then has to trace that a second time: training any of these networks
@@ -85,6 +88,12 @@ class Model(keras.Model):
         if optimizer is not None and not optimizer.built and self.trainable_variables:
             optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
+
+    def export(self, filepath: str | os.PathLike, format: str = "tf_saved_model", *args: Any, **kwargs: Any) -> None:
+        """Export the network, as `keras.Model` does; a file of ONNX, with the axes that its outputs have."""
+        super().export(filepath, format, *args, **kwargs)
+        if format == "onnx" and keras.backend.backend() == "tensorflow":  # see there for what its converter does
+            mend_onnx(filepath, self)
 
     def get_config(self) -> dict:
         """Return the constructor's arguments, and as "changes" what was done to the layers since."""
