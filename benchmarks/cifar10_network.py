@@ -38,6 +38,8 @@ def standardise(images):
 class Images(RandomBatches):
     """Training batches, each image shifted and mirrored at random, a rectangle of half of them erased."""
 
+    erase = True
+
     def __init__(self, images, labels, batch_size, steps, seed=0, epoch=0):
         super().__init__(steps, seed, epoch)
         self.images = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)), "reflect")
@@ -49,7 +51,7 @@ class Images(RandomBatches):
         rows, columns = (rng.integers(9, size=(len(chosen), 1, 1)) + np.arange(32) for _ in "hw")
         columns = np.where(rng.random((len(chosen), 1, 1)) < 0.5, columns[..., ::-1], columns)
         images = standardise(self.images[chosen[:, None, None], rows.transpose(0, 2, 1), columns])
-        for image in images[::2]:
+        for image in images[::2] if self.erase else ():
             (top, left), (height, width) = rng.integers(32, size=2), rng.integers(4, HIDDEN + 1, size=2)
             image[top : top + height, left : left + width] = 0
         return images, self.labels[chosen]
