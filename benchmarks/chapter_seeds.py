@@ -4,7 +4,7 @@ python -m benchmarks.chapter_seeds book/3-convunext/13-unet.ipynb --tables score
 
 The chapter's own seed is replaced wherever it makes random numbers, and nothing else is changed, but for what
 `--set steps=200` changes of the quick profile. An assertion that fails is not an error here: that is one of the things
-to find out.
+to find out. The rest of its cell is left out then, as in the notebook.
 """
 
 import argparse
@@ -12,7 +12,10 @@ import json
 import os
 import pathlib
 import re
+import shlex
+import time
 
+import keras
 import matplotlib
 
 import dlt
@@ -30,28 +33,34 @@ def code_cells(path):
 
 
 def run(sources, old, new, tables, until):
-    """Return the tables as they are after the first cell with some text, and the cells whose assertions have failed."""
+    """Return the tables as they are after the first cell with some text, and the assertions that have failed."""
+    if not any(until in source for source in sources):
+        raise ValueError(f"No cell has the text that was named. Expected a part of its code. Received: {until!r}.")
     names, failed = {}, []
-    for number, source in enumerate(sources):
+    for source in sources:
+        source = re.sub(SEED % old, rf"\g<1>{new}", source)
         try:
-            exec(re.sub(SEED % old, rf"\g<1>{new}", source), names)
-        except AssertionError:
-            failed.append(number)
+            exec(source, names)
+        except AssertionError as error:
+            line = error.__traceback__.tb_next.tb_lineno
+            failed.append(source.splitlines()[line - 1].strip())
         if until in source:
-            return {name: plain(names[name]) for name in tables}, failed
-    raise ValueError(f"No cell has the text that was named. Expected a part of its code. Received: {until!r}.")
+            break
+    return {name: plain(names[name]) for name in tables}, failed
 
 
 def plain(value):
-    """Return tables of NumPy's numbers as dicts and floats that JSON can hold."""
-    return {str(key): plain(one) for key, one in value.items()} if isinstance(value, dict) else round(float(value), 4)
+    """Return tables of NumPy's numbers as dicts, lists and floats that JSON can hold."""
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if hasattr(value, "__len__") else round(float(value), 4)
 
 
 def main():
     """Run as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chapter", type=pathlib.Path)
-    parser.add_argument("--tables", required=True, nargs="+", help="names of dicts of numbers, or of such dicts")
+    parser.add_argument("--tables", required=True, nargs="+", help="names of numbers, or of lists or dicts of them")
     parser.add_argument("--until", required=True, help="a part of the cell that makes them; later ones are left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument(
@@ -65,15 +74,20 @@ def main():
     choose = dlt.training.choose_profile
     dlt.training.choose_profile = lambda quick, full: choose({**quick, **changes}, full)
     sources, old = code_cells(args.chapter)
-    runs = {}
+    runs = []
     for seed in args.seeds:
+        keras.backend.clear_session()
+        start = time.process_time()
         tables, failed = run(sources, old, seed, args.tables, args.until)
-        runs[seed] = {"tables": tables, "assertions that fail, by code cell": failed}
-        print(seed, runs[seed], flush=True)
-    options = f"--tables {' '.join(args.tables)} --until {args.until!r} --set {' '.join(args.set)}"
-    command = f"python -m benchmarks.chapter_seeds {args.chapter} {options}"
-    note = f"Seeds {', '.join(map(str, args.seeds))} in place of the chapter's own."
-    result = {"runs": runs, "changes": changes, "provenance": provenance(command, args.seeds[0], note)}
+        seconds = round(time.process_time() - start)
+        runs.append({"seed": seed, **tables, "assertions that fail": failed, "CPU seconds": seconds})
+        print(runs[-1], flush=True)
+    options = ["--tables", *args.tables, "--until", args.until, *(["--set", *args.set] if args.set else [])]
+    options += ["--seeds", *map(str, args.seeds), "--out", str(args.out)]
+    command = f"python -m benchmarks.chapter_seeds {args.chapter} {shlex.join(options)}"
+    profile = "Its quick profile" + ("".join(f", {name} {value}" for name, value in changes.items()))
+    note = f"The chapter's own code, up to the tables, with these seeds in place of its own, {old}. {profile}."
+    result = {"provenance": provenance(command, args.seeds, note), "settings": changes, "runs": runs}
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
 
 
