@@ -2,6 +2,7 @@
 
 KERAS_BACKEND=torch nice -n 19 python -m benchmarks.cifar10_network FOLDER --data DIR_OR_ZIP
 KERAS_BACKEND=torch nice -n 19 python -m benchmarks.cifar10_network FOLDER --data DIR_OR_ZIP --out OUT
+KERAS_BACKEND=torch nice -n 19 python -m benchmarks.cifar10_network NEW --data DIR_OR_ZIP --cut-mix --begin-with OUT
 
 Killed at any moment and called again, it goes on from the last epoch in FOLDER. With --out it trains nothing more, but
 looks at the test images, once, and writes the averaged weights to OUT.safetensors (float16), and OUT.json beside it.
@@ -9,6 +10,7 @@ looks at the test images, once, and writes the averaged weights to OUT.safetenso
 
 import argparse
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -22,11 +24,11 @@ from dlt.data._epochs import RandomBatches
 
 NETWORK = {"depths": (1, 1, 4), "dims": (32, 64, 160), "num_classes": 10, "input_shape": (32, 32, 3), "patch_size": 2}
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # of ImageNet, as everybody's
-HIDDEN = 16  # pixels, the longest side of an erased rectangle
+LONGEST = {"erase": 16, "cut_mix": 28}  # pixels, of the side of a rectangle
 NOTE = (
-    "All 50,000 training images of CIFAR-10, in JPEG copies, not its original pixels; shifted by up to 4 pixels, "
-    "mirrored, and a rectangle of half of them erased. The test images were looked at once, at the end, with averaged "
-    "weights; nothing was chosen by them. The weights are stored in float16, and were so when they were tested."
+    "All 50,000 training images of CIFAR-10, in JPEG copies, not its original pixels; shifted by up to 4 pixels and "
+    "mirrored. In half of them a rectangle is erased or, with `cut_mix`, comes from another image, and the label is "
+    "mixed alike. Test accuracy is that of averaged weights, rounded to float16 as they are stored."
 )
 
 
@@ -36,14 +38,15 @@ def standardise(images):
 
 
 class Images(RandomBatches):
-    """Training batches, each image shifted and mirrored at random, a rectangle of half of them erased."""
+    """Training batches, each image shifted and mirrored at random; half of them lose a rectangle.
 
-    erase = True
+    What is there instead is nothing ("erase") or a part of another image, with its share of the label ("cut_mix").
+    """
 
-    def __init__(self, images, labels, batch_size, steps, seed=0, epoch=0):
-        super().__init__(steps, seed, epoch)
+    def __init__(self, images, labels, batch_size, steps, seed=0, how="erase"):
+        super().__init__(steps, seed, 0)
         self.images = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)), "reflect")
-        self.labels, self.batch_size = np.eye(10, dtype="float32")[labels], batch_size
+        self.labels, self.batch_size, self.how = np.eye(10, dtype="float32")[labels], batch_size, how
 
     def __getitem__(self, index):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
@@ -51,16 +54,26 @@ class Images(RandomBatches):
         rows, columns = (rng.integers(9, size=(len(chosen), 1, 1)) + np.arange(32) for _ in "hw")
         columns = np.where(rng.random((len(chosen), 1, 1)) < 0.5, columns[..., ::-1], columns)
         images = standardise(self.images[chosen[:, None, None], rows.transpose(0, 2, 1), columns])
-        for image in images[::2] if self.erase else ():
-            (top, left), (height, width) = rng.integers(32, size=2), rng.integers(4, HIDDEN + 1, size=2)
-            image[top : top + height, left : left + width] = 0
-        return images, self.labels[chosen]
+        labels = self.labels[chosen]
+        for i in range(0, len(images) - 1, 2) if self.how else ():
+            top, left = rng.integers(32, size=2)
+            height, width = rng.integers(4, LONGEST[self.how] + 1, size=2)
+            place = slice(top, top + height), slice(left, left + width)
+            if self.how == "erase":
+                images[i][place] = 0
+            else:  # the neighbour stays whole
+                share = images[i][place].size / images[i].size
+                images[i][place] = images[i + 1][place]
+                labels[i] = (1 - share) * labels[i] + share * labels[i + 1]
+        return images, labels
 
 
 def compiled(options):
     """Return the network of these settings, compiled."""
     keras.utils.set_random_seed(options["seed"])
     model = dlt.models.ConvNeXtV2(**NETWORK, dtype=options["dtype"])
+    if options["begin_with"]:
+        dlt.convert.load_weights(model, options["begin_with"])
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, options["steps"] - options["warm_up"], warmup_target=options["rate"], warmup_steps=options["warm_up"]
     )
@@ -81,7 +94,10 @@ def finish(model, options, log, test, out):
     dlt.convert.load_weights(tested, f"{out}.safetensors")
     images, labels = test
     logits = tested.predict(standardise(images), batch_size=500, verbose=0)
-    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
+    first = pathlib.Path(options["begin_with"] or "")
+    options = options | {"begin_with": first.name or None}
+    given = {name: value for name, value in options.items() if value not in (None, False)}
+    flags = " ".join(f"--{name.replace('_', '-')} {'' if value is True else value}" for name, value in given.items())
     result = {
         "network": {"class": "dlt.models.ConvNeXtV2", **NETWORK},
         "settings": options,
@@ -93,6 +109,7 @@ def finish(model, options, log, test, out):
         "cpu_minutes": round(sum(float(row["cpu_seconds"]) for row in log) / 60, 1),
         "test_accuracy": float(np.mean(logits.argmax(1) == labels)),
         "test_accuracy_of_class": [float(np.mean(logits[labels == k].argmax(1) == k)) for k in range(10)],
+        "before": json.loads(first.with_suffix(".json").read_text()) if first.name else None,
         "history": {name: [round(float(row[name]), 4) for row in log] for name in ("loss", "accuracy")},
         "provenance": provenance(f"python -m benchmarks.cifar10_network FOLDER {flags}", options["seed"], NOTE),
     }
@@ -105,11 +122,14 @@ def main():
     spare_copies()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, steps=35 * 390, epoch=390, batch_size=128, patch=32, rate=3e-3, warm_up=780, ema=0.998)
+    parser.add_argument("--cut-mix", action="store_true", help="in place of erasing")
+    parser.add_argument("--begin-with", help="weights to go on from, .safetensors")
     options = vars(parser.parse_args())
     folder, data, out = (options.pop(name) for name in ("folder", "data", "out"))
     settings(folder, options)
     (images, labels), test = dlt.data.cifar10(data)
-    batches = Images(images, labels, options["batch_size"], options["epoch"], options["seed"])
+    how = "cut_mix" if options["cut_mix"] else "erase"
+    batches = Images(images, labels, options["batch_size"], options["epoch"], options["seed"], how)
     model = compiled(options)
     log = train(model, batches, 0 if out else options["steps"] // options["epoch"], folder)
     if out:

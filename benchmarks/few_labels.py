@@ -38,18 +38,10 @@ NOTE = (
 
 
 class Unlabelled(Images):
-    """The same batches without labels, and nothing erased: the autoencoder hides enough."""
-
-    erase = False
+    """The same batches without labels."""
 
     def __getitem__(self, index):
         return super().__getitem__(index)[0]
-
-
-class Plain(Images):
-    """Batches with labels, and nothing erased."""
-
-    erase = False
 
 
 def schedule(peak, steps):
@@ -99,7 +91,7 @@ def pretrained(kind, seed, images, folder):
     keys = PRETRAINING
     model = dlt.models.MaskedAutoencoder(network, decoder_width=keys["decoder_width"], seed=seed)
     steps = len(images) // keys["batch_size"]
-    batches = Unlabelled(images, np.zeros(len(images), "int64"), keys["batch_size"], steps, seed)
+    batches = Unlabelled(images, np.zeros(len(images), "int64"), keys["batch_size"], steps, seed, None)
     rate = schedule(keys["rate"], steps * keys["epochs"])
     optimizer = keras.optimizers.AdamW(rate, weight_decay=keys["weight_decay"])
     optimizer.exclude_from_weight_decay(var_list=[weight for weight in model.trainable_weights if weight.ndim == 1])
@@ -129,7 +121,7 @@ def train(model, images, labels, decay, seed, test):
     steps = len(images) // batch_size
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     optimizer = adamw(model, RATE, steps * epochs, decay)
-    losses = fit(model, Plain(images, labels, batch_size, steps, seed), epochs, optimizer=optimizer, loss=loss)
+    losses = fit(model, Images(images, labels, batch_size, steps, seed, None), epochs, optimizer=optimizer, loss=loss)
     logits = model.predict(standardise(test[0]), batch_size=500, verbose=0)
     return accuracy(logits, test[1]), losses
 
