@@ -76,7 +76,8 @@ class Watch:
         made_by = {parent.__module__.split(".")[0] for parent in type(data).__mro__}
         if "torch" in made_by and not hasattr(data, "shape"):
             return loaded(data, self._look())
-        if "grain" in made_by and hasattr(data, "map"):  # a data set; of Grain's own DataLoader nothing is seen
+        if "grain" in made_by:
+            data = data if hasattr(data, "map") else as_data_set(data)  # of a DataLoader, Keras would take the parts
             return data.map(functools.partial(passed, self._look()))
         return data
 
@@ -96,6 +97,31 @@ def loaded(loader: Any, look: Look) -> Any:
     watched = copy.copy(loader)
     watched.__class__ = type(kind.__name__, (kind,), {"__iter__": lambda _: each(iter(loader), look)})
     return watched
+
+
+def as_data_set(loader: Any) -> Any:
+    """Return a data set of Grain with the batches of its DataLoader, which has no `map`."""
+    grain: Any = sys.modules["grain"]  # whoever has such a loader has imported it; this package does not
+
+    class Batches(grain.DatasetIterator):
+        """What a DataLoader gives, by the protocol of data sets."""
+
+        def __init__(self):
+            super().__init__()
+            self._batches = iter(loader)
+
+        def __next__(self):
+            return next(self._batches)
+
+        def get_state(self):
+            """Return how far it is."""
+            return self._batches.get_state()
+
+        def set_state(self, state):
+            """Go on from there."""
+            self._batches.set_state(state)
+
+    return type("Loaded", (grain.IterDataset,), {"__iter__": lambda _: Batches()})()
 
 
 def passed(look: Look, batch: Any) -> Any:

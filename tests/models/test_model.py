@@ -151,6 +151,13 @@ def grain_dataset(heights):
     return grain.MapDataset.range(len(heights)).map(lambda i: batches[i]).to_iter_dataset()
 
 
+def grain_loader(heights, **kwargs):
+    """Return a DataLoader of Grain."""
+    grain = pytest.importorskip("grain")
+    order = grain.samplers.SequentialSampler(len(heights), grain.sharding.NoSharding())
+    return grain.DataLoader(data_source=Sizes(heights), sampler=order, **kwargs)
+
+
 BATCHES = {  # heights -> images of these
     "PyDataset": Sizes,
     "PyDataset with threads": lambda heights: Sizes(heights, workers=2),
@@ -159,6 +166,7 @@ BATCHES = {  # heights -> images of these
     "tf.data": pipeline,
     "DataLoader of PyTorch": torch_loader,
     "data set of Grain": grain_dataset,
+    "DataLoader of Grain": grain_loader,
 }
 BATCH_BY_BATCH = {
     "predict": lambda model, data: model.predict(data, verbose=0),
