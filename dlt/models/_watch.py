@@ -76,8 +76,9 @@ class Watch:
         made_by = {parent.__module__.split(".")[0] for parent in type(data).__mro__}
         if "torch" in made_by and not hasattr(data, "shape"):
             return loaded(data, self._look())
-        if "grain" in made_by:
-            data = data if hasattr(data, "map") else as_data_set(data)  # of a DataLoader, Keras would take the parts
+        if "grain" in made_by and isinstance(data, getattr(sys.modules["grain"], "DataLoader", ())):
+            data = as_data_set(data)  # of the loader itself, Keras would take the parts for one of its own
+        if "grain" in made_by and hasattr(data, "map"):
             return data.map(functools.partial(passed, self._look()))
         return data
 
