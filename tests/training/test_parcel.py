@@ -1,5 +1,7 @@
 """The parcel of chapter 23: a check that passes on what was sent, and on nothing else."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -46,9 +48,14 @@ def test_a_parcel_without_a_network_fails(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_another_network_with_new_fingerprints(sent):
-    model = keras.saving.load_model(sent / "small.keras")
+def test_another_network_with_new_fingerprints(sent, capsys):
+    wrong = shutil.copytree(sent, sent.with_name("wrong"))
+    model = keras.saving.load_model(wrong / "small.keras")
     model.set_weights([1.01 * np.asarray(weight) for weight in model.get_weights()])
-    model.save(sent / "small.keras")
-    parcel.write_sums(sent)
-    assert parcel.check(sent)["small"] > parcel.ALLOWED
+    model.save(wrong / "small.keras")
+    parcel.write_sums(wrong)
+    assert parcel.check(wrong)["small"] > parcel.ALLOWED
+    assert parcel.main(sent) == 0
+    assert parcel.main(wrong) == parcel.main(sent, wrong) == 1
+    assert parcel.main(wrong, wrong) == 2
+    assert "wrong small" in capsys.readouterr().out

@@ -5,6 +5,7 @@
 
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def keepers(folder):
 
 def network():
     """Return a small denoiser with dropout, compiled."""
-    keras.utils.set_random_seed(23)
+    random.seed(23)  # Keras draws its seeds here; its own `set_random_seed` would import TensorFlow, on JAX too
     model = keras.Sequential(
         [
             keras.Input((16, 16, 1)),

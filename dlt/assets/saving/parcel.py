@@ -1,7 +1,7 @@
 """A network that can be checked where it arrives: the file, a batch with its answers, fingerprints of all.
 
-`ship(folder, name=model)` here, `python parcel.py folder` there. To be copied; without networks of dlt, leave out its
-import.
+`ship(folder, name=model)` here, `python parcel.py folder...` there. To be copied; without networks of dlt, leave out
+its import.
 """
 
 import hashlib
@@ -57,7 +57,15 @@ def check(folder):
     return errors
 
 
+def main(*folders):
+    """Print the errors of each parcel, and return how many of the parcels are wrong."""
+    wrong = 0
+    for folder in map(pathlib.Path, folders):
+        found = check(folder)
+        print(*(f"{folder.name} {name} {error:.2e}" for name, error in found.items()), sep="\n")
+        wrong += not found or not all(error < ALLOWED for error in found.values())
+    return wrong
+
+
 if __name__ == "__main__":
-    found = check(pathlib.Path(sys.argv[1]))
-    print(*(f"{name} {error:.2e}" for name, error in found.items()), sep="\n")
-    sys.exit(not found or not all(error < ALLOWED for error in found.values()))
+    sys.exit(main(*sys.argv[1:]))
