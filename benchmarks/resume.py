@@ -35,7 +35,7 @@ def main():
     """Run and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backends", nargs="+", help="name=python")
-    parser.add_argument("--shots", type=int, default=2, help="trainings killed on each backend")
+    parser.add_argument("--shots", type=int, default=5, help="trainings killed on each backend")
     parser.add_argument("--seed", type=int, default=23)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     given = parser.parse_args()
