@@ -1,6 +1,7 @@
 """Models: how layers are wired. One architecture per file, each a functional Keras model with named layers."""
 
 from dlt.models.acc_unet import AccUNet, create_acc_unet, create_acc_unet_binary, create_acc_unet_multiclass
+from dlt.models.cifar10_classifier import create_cifar10_classifier
 from dlt.models.convnext_v1 import ConvNeXtV1, create_convnext_v1
 from dlt.models.convnext_v2 import ConvNeXtV2, create_convnext_v2
 from dlt.models.convunext import (
@@ -26,6 +27,7 @@ __all__ = [
     "create_acc_unet",
     "create_acc_unet_binary",
     "create_acc_unet_multiclass",
+    "create_cifar10_classifier",
     "create_convnext_v1",
     "create_convnext_v2",
     "create_convunext_denoiser",
