@@ -4,6 +4,7 @@ from dlt.data.bsd import bsd
 from dlt.data.cells import cells
 from dlt.data.cifar10 import CIFAR10_CLASSES, cifar10
 from dlt.data.circles import circles
+from dlt.data.clumps import CLUMP_CLASSES, clumps
 from dlt.data.edge_distance import edge_distance
 from dlt.data.joint_augmentation import JointAugmentation
 from dlt.data.noisy_patches import NoisyPatches
@@ -15,6 +16,7 @@ from dlt.data.textures import TEXTURE_CLASSES, textures
 
 __all__ = [
     "CIFAR10_CLASSES",
+    "CLUMP_CLASSES",
     "TEXTURE_CLASSES",
     "JointAugmentation",
     "NoisyPatches",
@@ -24,6 +26,7 @@ __all__ = [
     "cells",
     "cifar10",
     "circles",
+    "clumps",
     "edge_distance",
     "nuclei",
     "nuclei_crops",
