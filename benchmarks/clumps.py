@@ -2,8 +2,8 @@
 
 python -m benchmarks.clumps --data FOLDER_OR_ZIP --out dlt/assets/clumps
 
-writes OUT.zip, one folder per part and class, and OUT.json, which says where they come from. A file's name is ID-TOP-LEFT-SIDE.jpg: the first 8 digits of the image's id,
-and the square of it that was cut out, in pixels.
+writes OUT.zip, one folder per part and class, and OUT.json, which says where they come from. A file's name is
+ID-TOP-LEFT-SIDE.jpg: the first 8 digits of the image's id, and the square of it that was cut out, in pixels.
 """
 
 import argparse

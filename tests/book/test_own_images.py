@@ -1,0 +1,91 @@
+"""The full profile of "Your own images" downloads photographs; here a server of our own has them."""
+
+import http.server
+import io
+import tarfile
+import threading
+
+import keras
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers import ROOT
+
+CHAPTER = next((ROOT / "book").glob("2-convnext/*-your-own-images.ipynb"))
+
+
+def flower_photos():
+    """Return an archive with the layout of the real one, of two photographs for each of two classes."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for kind, value in (("daisy", 50), ("tulips", 200)):
+            for i in range(2):
+                picture = io.BytesIO()
+                Image.fromarray(np.full((30, 40, 3), value, "uint8")).save(picture, "JPEG")
+                member = tarfile.TarInfo(f"flower_photos/{kind}/{i}_n.jpg")
+                member.size = len(picture.getvalue())
+                archive.addfile(member, io.BytesIO(picture.getvalue()))
+    return content.getvalue()
+
+
+@pytest.fixture
+def url():
+    content = flower_photos()
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args):
+            """Keep quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/flower_photos.tgz"
+    server.shutdown()
+    server.server_close()
+
+
+def of_the_chapter(*names):
+    """Return functions of the chapter, without running it."""
+    cells = nbformat.read(CHAPTER, as_version=4).cells
+    known = {"keras": keras, "np": np, "CLASSES": ["daisy", "tulips"]}
+    exec("import json, pathlib\nfrom PIL import UnidentifiedImageError", known)
+    for cell in cells:
+        if cell.cell_type == "code" and any(f"def {name}(" in cell.source for name in names):
+            exec(cell.source.replace("%", "#") if cell.source.startswith("%") else cell.source, known)
+    return [known[name] for name in names]
+
+
+def test_the_photographs_of_the_full_profile_are_found_and_read(url):
+    (flowers,) = of_the_chapter("flowers")
+    folder = flowers(url)
+    assert sorted(path.name for path in folder.glob("*/")) == ["daisy", "tulips"]
+    if keras.backend.backend() == "tensorflow":
+        found = keras.utils.image_dataset_from_directory(folder, image_size=(16, 16), shuffle=False, verbose=False)
+        images, labels = next(found.as_numpy_iterator())
+        assert images.shape == (4, 16, 16, 3)
+        np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), np.where(labels == 1, 200, 50), atol=2)
+
+
+def test_what_a_folder_without_ids_becomes(url):
+    flowers, image_id, divide = of_the_chapter("flowers", "image_id", "divide")
+    files = sorted(flowers(url).rglob("*.jpg")) * 5
+    assert len({image_id(path) for path in files}) == 2  # each file is an image of its own; here two names are equal
+    rest, apart = divide([path.with_name(f"{i}{path.name}") for i, path in enumerate(files)], seed=0)
+    assert len(rest) == 16
+    assert len(apart) == 4
+
+
+def test_a_file_that_is_no_image(tmp_path):
+    (classify,) = of_the_chapter("classify")
+    (tmp_path / "notes.jpg").write_text("not a picture")
+    with pytest.raises(ValueError, match=r"notes.jpg is no image. Expected JPEG or PNG. Received: b'not a pi'"):
+        classify(tmp_path / "notes.jpg", None, ["a", "b"])
+    with pytest.raises(FileNotFoundError):
+        classify(tmp_path / "nowhere.jpg", None, ["a", "b"])
