@@ -22,8 +22,8 @@ SIDE, STEPS, BATCH, SHARES = 32, 90, 32, (1.0, 0.25)
 MEAN, DEVIATION = (255 * np.array(three) for three in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 DECAY = 0.85  # of the learning rate, for each layer nearer to the image
 NOTE = (
-    "Each seed draws 160 of the 200 training images anew, 40 of which are the 25 %, and a new head. All runs have "
-    "the same number of steps; the settings were chosen on crops of the other 40 images, with other seeds. Tested on "
+    "Each seed draws 160 of the 199 training images anew, 40 of which are the 25 %, and a new head. All runs have "
+    "the same number of steps; the settings were chosen on crops of the others, with other seeds. Tested on "
     "all test crops."
 )
 

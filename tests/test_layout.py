@@ -124,7 +124,10 @@ def test_the_package_reaches_its_parts():
 def test_no_path_of_a_machine_in_any_file():
     pattern = re.compile(r"(?<![\w.])/(?:root|home|work|tmp/|Users)/|\.pyenv")
     for name in tracked():
-        if name.endswith((".png", ".npz", ".svg", ".h5", ".keras", ".safetensors")) or name == "tests/test_layout.py":
+        if (
+            name.endswith((".png", ".npz", ".zip", ".svg", ".h5", ".keras", ".safetensors"))
+            or name == "tests/test_layout.py"
+        ):
             continue
         assert not pattern.search((ROOT / name).read_text(encoding="utf8")), name
 

@@ -11,7 +11,7 @@ def clumps(directory: str | pathlib.Path) -> pathlib.Path:
     """Write small pictures of single nuclei and of clumps as JPEG files, a folder per class, and return the folder.
 
     A segmentation that says "nucleus" or "background" for each pixel cannot tell nuclei that touch: they come out as
-    one object. How many nuclei does the object hold? The pictures, 48 x 48 pixels, grey, come from 200 images of the
+    one object. How many nuclei does the object hold? The pictures, 48 x 48 pixels, grey, come from 199 images of the
     training part and from the test part of `nuclei()`, at most seven from one image, and are CC0.
     `dlt/assets/clumps.json` says how they were cut.
 

@@ -1,7 +1,9 @@
 """The full profile of "Your own images" downloads photographs; here a server of our own has them."""
 
+import ast
 import http.server
 import io
+import pathlib
 import tarfile
 import threading
 
@@ -9,7 +11,7 @@ import keras
 import nbformat
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tests.helpers import ROOT
 
@@ -53,12 +55,12 @@ def url():
 
 def of_the_chapter(*names):
     """Return functions of the chapter, without running it."""
-    cells = nbformat.read(CHAPTER, as_version=4).cells
-    known = {"keras": keras, "np": np, "CLASSES": ["daisy", "tulips"]}
-    exec("import json, pathlib\nfrom PIL import UnidentifiedImageError", known)
-    for cell in cells:
-        if cell.cell_type == "code" and any(f"def {name}(" in cell.source for name in names):
-            exec(cell.source.replace("%", "#") if cell.source.startswith("%") else cell.source, known)
+    cells = [cell.source for cell in nbformat.read(CHAPTER, as_version=4).cells if cell.cell_type == "code"]
+    known = {"keras": keras, "np": np, "pathlib": pathlib, "UnidentifiedImageError": UnidentifiedImageError}
+    for source in cells[1:]:  # the first one is for Colab
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef) and node.name in names:
+                exec(ast.unparse(node), known)
     return [known[name] for name in names]
 
 
@@ -75,11 +77,12 @@ def test_the_photographs_of_the_full_profile_are_found_and_read(url):
 
 def test_what_a_folder_without_ids_becomes(url):
     flowers, image_id, divide = of_the_chapter("flowers", "image_id", "divide")
-    files = sorted(flowers(url).rglob("*.jpg")) * 5
-    assert len({image_id(path) for path in files}) == 2  # each file is an image of its own; here two names are equal
-    rest, apart = divide([path.with_name(f"{i}{path.name}") for i, path in enumerate(files)], seed=0)
-    assert len(rest) == 16
-    assert len(apart) == 4
+    files = sorted(flowers(url).rglob("*.jpg"))
+    many = [path.with_name(f"{i}{path.name}") for i, path in enumerate(files * 5)]
+    assert len({image_id(path) for path in many}) == 20  # each is an image of its own
+    rest, apart = divide(many, seed=0)
+    assert (len(rest), len(apart)) == (16, 4)
+    assert not set(rest) & set(apart)
 
 
 def test_a_file_that_is_no_image(tmp_path):

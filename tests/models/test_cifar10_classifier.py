@@ -27,11 +27,11 @@ def probabilities(model):
     return keras.ops.convert_to_numpy(keras.ops.softmax(model(cats())))
 
 
-def test_shipped_weights_know_an_animal_and_think_of_a_cat():
+def test_shipped_weights_know_an_animal_and_mostly_a_cat():
     found = probabilities(create_cifar10_classifier("cifar10"))
     assert (found[:, ANIMALS].sum(axis=1) > 0.8).all()
     rank = (found > found[:, [CAT]]).sum(axis=1)
-    assert np.median(rank) <= 1  # the first or the second guess
+    assert np.mean(rank == 0) > 0.5
 
 
 def test_random_weights_know_nothing():
@@ -46,9 +46,9 @@ def test_as_a_backbone_it_takes_any_size_and_keeps_its_weights():
     backbone = create_cifar10_classifier("cifar10", include_top=False, input_shape=(None, None, 3), name="body")
     assert backbone.name == "body"
     assert backbone(np.zeros((1, 48, 64, 3), "float32")).shape == (1, 6, 8, 160)
-    kept = {weight.path.split("/", 1)[-1]: weight for weight in whole.weights}
+    kept = {weight.path: keras.ops.convert_to_numpy(weight) for weight in whole.weights}
     for weight in backbone.weights:
-        np.testing.assert_array_equal(weight, kept[weight.path.split("/", 1)[-1]])
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), kept[weight.path])
 
 
 def test_a_head_for_other_classes_stays_random_and_is_named(caplog):
@@ -56,7 +56,10 @@ def test_a_head_for_other_classes_stays_random_and_is_named(caplog):
     three = create_cifar10_classifier("cifar10", num_classes=3)
     assert three.output_shape == (None, 3)
     assert "head/kernel" in caplog.text
-    np.testing.assert_array_equal(three.get_layer("stem_conv").kernel, body.get_layer("stem_conv").kernel)
+    for one, two in zip(
+        three.get_layer("stem_conv").get_weights(), body.get_layer("stem_conv").get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_weights_of_ones_own(tmp_path):
