@@ -26,7 +26,7 @@ def main(url: str) -> None:
     }
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for path in (ROOT / file for file in files.split("\0") if file):
-        if path.suffix in (".png", ".npz", ".h5", ".keras", ".safetensors") or not path.is_file():
+        if path.suffix in (".png", ".npz", ".zip", ".h5", ".keras", ".safetensors") or not path.is_file():
             continue
         before = text = path.read_text(encoding="utf8")
         for word, replacement in words.items():
