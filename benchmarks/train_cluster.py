@@ -53,12 +53,14 @@ def restore(model, optimizer):
 
 
 def save(model, optimizer, step, loss, rank):
-    """Have the first worker write a checkpoint into the shared folder; all of them take part."""
+    """Have the first worker write a checkpoint into the shared folder; all of them wait until it counts."""
     with tempfile.TemporaryDirectory() as folder:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
         torch.save(state, pathlib.Path(folder, "state.pt"))
         checkpoint = None if rank else ray.train.Checkpoint.from_directory(folder)
         ray.train.report({"step": step, "loss": loss}, checkpoint=checkpoint)
+        # The controller asks for reports every two seconds: one that it has not seen yet dies with its worker.
+        ray.train.get_all_reported_checkpoints()
 
 
 def die(folder):
