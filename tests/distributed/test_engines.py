@@ -12,7 +12,7 @@ import pytest
 
 from dlt.assets.distributed.launch import ALONE, HERE, Job, alone, torchrun, workers
 
-SAME = 5e-5  # of weights, after steps of 1e-3
+SAME = 1e-5  # of weights, which a step of plain gradient descent moves by about a hundredth
 CASES = ("layer_norm", "batch_norm", "drop_path")
 
 

@@ -58,7 +58,7 @@ for case in sys.argv[3:]:
     diary = task.Diary()
     with strategy.scope():
         model = task.network(case)
-        optimizer = keras.optimizers.Adam(task.RATE)
+        optimizer = keras.optimizers.SGD(task.RATE)
         optimizer.build(model.trainable_variables)
     run = stepper(model, optimizer)
     for number in range(task.STEPS):

@@ -25,7 +25,7 @@ for case in sys.argv[1:]:
     keras.utils.set_random_seed(0)
     model, diary = task.network(case), task.Diary()
     together = DistributedDataParallel(model)
-    optimizer = torch.optim.Adam(model.parameters(), task.RATE, eps=1e-7)
+    optimizer = torch.optim.SGD(model.parameters(), task.RATE)
     for number in range(task.STEPS):
         part = task.share(number, rank, world)
         x, y = map(keras.ops.convert_to_tensor, part)  # on Keras's device
