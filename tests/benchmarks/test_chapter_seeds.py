@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import chapter_seeds
 from benchmarks.chapter_seeds import code_cells, run
+from dlt._precision import use_full_float32
 
 CELLS = (
     """import sys
@@ -26,6 +27,14 @@ assert kept["sum"] > 1e9
 kept = None""",
     "raise ValueError('this cell is not run')",
 )
+
+
+@pytest.fixture(autouse=True)
+def precision_as_it_was():
+    """A chapter's first cell has float32 multiplied whole from then on: not for the tests that come after."""
+    take_back = use_full_float32()
+    yield
+    take_back()
 
 
 @pytest.fixture
