@@ -47,7 +47,7 @@ portable := tests/test_contracts.py tests/test_other_backends.py tests/layers te
 JAX_MODELS ?= tests/models/test_convnext.py
 test-backends: setup-jax setup-torch
 	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable) $(JAX_MODELS)
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models tests/distributed
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models tests/distributed tests/benchmarks/test_depthwise.py
 
 # Every chapter alone, in an empty directory, with the Python at hand: what Colab does.
 chapters-here:
