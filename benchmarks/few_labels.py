@@ -22,7 +22,7 @@ from benchmarks._channels_last import spare_copies
 from benchmarks._provenance import provenance
 from benchmarks.cifar10_network import Images, standardise
 
-CLASSES = {"V1": dlt.models.ConvNeXtV1, "V2": dlt.models.ConvNeXtV2}
+CLASSES = {"V2": dlt.models.ConvNeXtV2, "V1": dlt.models.ConvNeXtV1}
 NETWORK = {"depths": (1, 1, 2), "dims": (32, 64, 128), "input_shape": (32, 32, 3), "patch_size": 2}
 PRETRAINING = {"epochs": 12, "batch_size": 128, "rate": 1.5e-3, "weight_decay": 0.05, "decoder_width": 128}
 SHARES = {500: (100, 50), 5_000: (30, 100), 50_000: (5, 125)}  # labels: epochs, images in a batch
