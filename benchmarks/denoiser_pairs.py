@@ -1,0 +1,108 @@
+"""What a bias costs and saves: small denoisers with and without, alike in everything else, several seeds.
+
+KERAS_BACKEND=torch nice -n 19 python -m benchmarks.denoiser_pairs --data BSDS500_ZIP --out OUT.json
+
+Trains on the mean squared error. Runs that the file already holds are not repeated; all of seed 0 come first.
+"""
+
+import argparse
+import itertools
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+import dlt
+from benchmarks._channels_last import spare_copies
+from benchmarks._provenance import provenance
+from benchmarks.bsds_denoiser import compiled
+from benchmarks.denoise import noisy, psnr
+
+RANGES, BIASES = (10, 55), (False, True)
+SIGMAS = (5, 10, 15, 25, 50, 75, 100)
+SETTINGS = {
+    "network": "convunext",
+    "channels": 1,
+    "arguments": {},
+    "begin_with": None,
+    "steps": 3000,
+    "warm_up": 300,
+    "batch_size": 16,
+    "patch": 64,
+    "rate": 2e-3,
+    "ema": 0.998,
+    "dtype": "mixed_bfloat16",
+}
+NOTE = (
+    "{done} of {planned} runs. Trained on the 400 photographs of BSDS500's `train` and `test`. All runs of a seed see "
+    "the same patches in the same order, and those of a range the same noise. `psnr`: of each of the 68 photographs of "
+    "BSD68 in dB, noise not clipped and the same for every network; averaged weights. One core of a shared machine: "
+    "seconds are no benchmark."
+)
+
+
+def scores(model, photos):
+    """Return the PSNR of each photograph at each noise level: sigma -> list."""
+    found = {}
+    for sigma in SIGMAS:
+        pairs = [((photo / 255).astype("float32"), noisy(photo, sigma, (0, i))) for i, photo in enumerate(photos)]
+        answers = (model.predict_on_batch(given[None])[0] for _, given in pairs)
+        found[str(sigma)] = [
+            round(psnr(clean, np.asarray(one)), 3) for (clean, _), one in zip(pairs, answers, strict=True)
+        ]
+    return found
+
+
+def run(sigma, use_bias, seed, photos):
+    """Train one denoiser and return what came out, as a dict that JSON can hold."""
+    began = time.perf_counter()
+    keras.backend.clear_session()
+    model = compiled(SETTINGS | {"use_bias": use_bias, "seed": seed})
+    keys = {"size": SETTINGS["patch"], "batch_size": SETTINGS["batch_size"], "steps": SETTINGS["steps"]}
+    patches = dlt.data.NoisyPatches(photos["train"], (0, sigma), seed=seed, **keys)
+    model.fit(patches, epochs=1, verbose=0, shuffle=False)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    precise = dlt.models.create_convunext_denoiser(use_bias=use_bias)
+    precise.set_weights(model.get_weights())
+    return {
+        "sigma": sigma,
+        "use_bias": use_bias,
+        "seed": seed,
+        "psnr": scores(precise, photos["bsd68"]),
+        "seconds": round(time.perf_counter() - began),
+    }
+
+
+def main():
+    """Run what the file does not hold yet, and write it after each run."""
+    spare_copies()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder or .zip of BSDS500; without it the archive is downloaded")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="JSON file to write")
+    args = parser.parse_args()
+    photos = dlt.data.bsd(args.data, "BSDS500")
+    runs = json.loads(args.out.read_text(encoding="utf8"))["runs"] if args.out.exists() else []
+    done = {(each["sigma"], each["use_bias"], each["seed"]) for each in runs}
+    plan = [(*each, seed) for seed, each in itertools.product(range(args.seeds), itertools.product(RANGES, BIASES))]
+    command = f"python -m benchmarks.denoiser_pairs --data BSDS500_ZIP --seeds {args.seeds} --out {args.out.name}"
+    for each in plan:
+        if each not in done:
+            runs.append(run(*each, photos))
+            told = NOTE.format(done=len(runs), planned=len(plan))
+            result = {
+                "settings": SETTINGS,
+                "runs": runs,
+                "provenance": provenance(command, list(range(args.seeds)), told),
+            }
+            partial = args.out.with_suffix(".part")
+            partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
+            partial.replace(args.out)
+            means = {sigma: round(float(np.mean(values)), 2) for sigma, values in runs[-1]["psnr"].items()}
+            print(each, means, f"{runs[-1]['seconds']} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
