@@ -135,3 +135,40 @@ def test_every_exercise_is_solved(path):
 def test_links_between_notebooks_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text(path)):
         assert (path.parent / target).exists(), target
+
+
+def unlisted(prose, bibliography):
+    """Return the papers that a text links by their arXiv number or DOI, and that a bibliography does not have."""
+    arxiv = re.findall(r"arxiv\.org/\w+/(\d{4}\.\d{4,5})", prose)
+    doi = re.findall(r"doi\.org/(10\.(?:\(\w+\)|[^\s()\]>])+)", prose)
+    listed = {entry.lower() for entry in re.findall(r"(?:arxiv\.org/\w+/|doi\.org/|doi = \{)([^}\s]+)\}", bibliography)}
+    return {paper for paper in arxiv + doi if paper.lower() not in listed}
+
+
+@pytest.fixture(scope="module")
+def bibliography():
+    return (ROOT / "book" / "references.bib").read_text(encoding="utf8")
+
+
+@each_notebook
+def test_every_linked_paper_is_in_the_bibliography(path, bibliography):
+    assert not unlisted(text(path), bibliography)
+
+
+def test_every_paper_that_a_page_links_is_in_the_bibliography(bibliography):
+    pages = [*(ROOT / "book").glob("*.md"), *(ROOT / "book" / "appendix").glob("*.md")]
+    assert not unlisted("\n".join(page.read_text(encoding="utf8") for page in pages), bibliography)
+
+
+def test_a_paper_that_is_missing_from_the_bibliography_is_named(bibliography):
+    prose = "[a](https://arxiv.org/abs/1505.04597) [b](https://arxiv.org/abs/0000.00000v1), \
+[c](https://doi.org/10.1016/0165-1684(94)90060-4) and [d](https://doi.org/10.1234/nothing)."
+    assert unlisted(prose, bibliography) == {"0000.00000", "10.1234/nothing"}
+    only_once = bibliography.replace("https://arxiv.org/abs/1505.04597", "")
+    assert "1505.04597" in unlisted(prose, only_once)
+
+
+def test_no_entry_of_the_bibliography_stands_twice(bibliography):
+    keys, urls = (re.findall(pattern, bibliography) for pattern in (r"@\w+\{([^,]+),", r"(?:url|doi) = \{([^}]+)\}"))
+    assert len(keys) == len(set(keys))
+    assert len(urls) == len(set(urls))
