@@ -268,6 +268,28 @@ def test_the_watershed_is_that_of_python(live, dlt):
         assert min(overlaps) > 0.95
 
 
+def test_objects_that_touch_never_share_a_colour(live):
+    """On maps of random squares, side by side and corner to corner, and around one that touches forty others."""
+    rng = np.random.default_rng(0)
+    star = np.zeros((45, 45), int)
+    star[1:-1, 1:-1] = 41
+    star[0, :40] = np.arange(1, 41)
+    tiles = [np.kron(rng.permutation(64).reshape(8, 8), np.ones((3, 3), int)) for _ in range(5)]
+    for labels in (star, *tiles):
+        script = f"""async ([labels, width]) => {{
+            const {{ colourNumbers }} = await import("{MODULES}/picture.js");
+            return colourNumbers(Int32Array.from(labels), width);
+        }}"""
+        numbers = np.array(live.evaluate(script, [labels.ravel().tolist(), labels.shape[1]]))
+        assert len(numbers) == labels.max() + 1
+        below, right = (labels[:-1], labels[1:]), (labels[:, :-1], labels[:, 1:])
+        falling, rising = (labels[:-1, :-1], labels[1:, 1:]), (labels[:-1, 1:], labels[1:, :-1])
+        for one, other in (below, right, falling, rising):
+            touching = (one != other) & (one > 0) & (other > 0)
+            assert np.all(numbers[one[touching]] != numbers[other[touching]])
+        assert labels is star or numbers.max() <= 8  # one more than the neighbours of a tile
+
+
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [(200, json.dumps({"missing": "no registry"}), "no registry"), (404, "", "make book")],

@@ -15,7 +15,7 @@ async function show(loaded, signal) {
   const found = await count("nuclei", picture, Number(panel.$("[name=area]").value) || 1, tiles, signal);
   if (!found || signal.aborted) return;
   drawObjects(canvas, picture, found.labels);
-  panel.$("figcaption").textContent = `${found.count} nuclei, each in a colour of its own`;
+  panel.$("figcaption").textContent = `${found.count} nuclei; where two touch, their colours differ`;
   panel.progress(`Counted in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
 }
 

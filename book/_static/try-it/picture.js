@@ -89,11 +89,12 @@ export function draw(canvas, { data, height, width, channels }) {
   show(canvas, pixels);
 }
 
-/** Draw an RGB image with values 0 ... 255 and numbered objects in colours over it; neighbours differ in number. */
+/** Draw an RGB image with values 0 ... 255 and numbered objects over it, in colours that differ where two touch. */
 export function drawObjects(canvas, { data, height, width }, labels) {
   const pixels = new ImageData(width, height);
+  const colours = colourNumbers(labels, width).map(colourOf);
   for (let i = 0; i < width * height; i++) {
-    const colour = labels[i] ? colourOf(labels[i]) : null;
+    const colour = labels[i] ? colours[labels[i]] : null;
     const edge = labels[i] && [i - 1, i + 1, i - width, i + width].some((j) => labels[j] !== labels[i]);
     for (let c = 0; c < 3; c++) {
       const value = data[3 * i + c];
@@ -102,6 +103,27 @@ export function drawObjects(canvas, { data, height, width }, labels) {
     pixels.data[4 * i + 3] = 255;
   }
   show(canvas, pixels);
+}
+
+/** Return a number of a colour for each label; objects that touch, if only at a corner, have different ones. */
+export function colourNumbers(labels, width) {
+  const touching = new Map();
+  const touch = (a, b) => touching.set(a, (touching.get(a) ?? new Set()).add(b));
+  labels.forEach((a, i) => {
+    if (!a) return;
+    const after = i % width < width - 1 ? [i + 1, i + width, i + width + 1] : [i + width];
+    if (i % width) after.push(i + width - 1);
+    for (const b of after.map((j) => labels[j])) if (b && a !== b) touch(a, b) && touch(b, a);
+  });
+  const numbers = [0];
+  const last = labels.reduce((a, b) => Math.max(a, b), 0);
+  for (let label = 1; label <= last; label++) {
+    const taken = new Set([...(touching.get(label) ?? [])].map((other) => numbers[other]));
+    let number = label % 8; // eight colours that are easy to tell apart, and more where they do not suffice
+    for (let tried = 0; taken.has(number); tried++) number = tried < 7 ? (number + 1) % 8 : tried + 1;
+    numbers.push(number);
+  }
+  return numbers;
 }
 
 /** Return a bright colour for a number; numbers near each other get colours far from each other (golden angle). */
