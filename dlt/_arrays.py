@@ -65,7 +65,7 @@ def check_labels(owner: str, labels: np.ndarray) -> None:
         span = f" from {labels.min()} to {labels.max()}" if labels.size else ""
         fail(
             f"{owner} needs numbered objects.",
-            "whole numbers, 0 for the ground and 1, 2, ... for the objects",
+            "whole numbers, 0 for the background and 1, 2, ... for the objects",
             f"{labels.dtype}{span}",
             "Number the objects of a mask with `dlt.predict.objects(mask)`.",
         )

@@ -12,7 +12,7 @@ MIN_SIZE = 32
 
 
 def cells(count: int = 100, size: int = 64, seed: int = 0, labels: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return synthetic fluorescence microscopy: bright nuclei on a dark ground, and which pixels they cover.
+    """Return synthetic fluorescence microscopy: bright nuclei on a dark background, and which pixels they cover.
 
     What makes real images hard is here, each with a known cause: nuclei touch and overlap, some are four times as
     bright as others, the optics blurs them, the lamp lights one side more, and so few photons are counted that each
@@ -26,7 +26,7 @@ def cells(count: int = 100, size: int = 64, seed: int = 0, labels: bool = False)
 
     Returns:
         `(images, masks)`, both of shape `(count, size, size, 1)`: images float32 in [0, 1]; masks uint8 of 0 and 1, or
-        with `labels=True` int32 of 0 for the ground and 1, 2, ... for the cells of an image.
+        with `labels=True` int32 of 0 for the background and 1, 2, ... for the cells of an image.
 
     Raises:
         ValueError: If a number is out of range.

@@ -45,7 +45,7 @@ def nuclei(directory: str | pathlib.Path | None = None, seed: int = 0) -> dict[s
     Returns:
         Dict of "train" (70 %), "validation" and "test" (15 % each), each with `ids` (list of strings), `images` (list
         of uint8 arrays of shape `(height, width, 3)`) and `labels` (list of int32 arrays of shape
-        `(height, width, 1)`: 0 for the ground, and 1, 2, ... for the nuclei).
+        `(height, width, 1)`: 0 for the background, and 1, 2, ... for the nuclei).
 
     Raises:
         FileNotFoundError: If there is nothing at `directory`.
@@ -119,7 +119,7 @@ def borders(labels: np.ndarray, width: int = 1) -> np.ndarray:
     apart: the connected parts of its answer are the objects.
 
     Args:
-        labels: Whole-number array of shape `(height, width, 1)`, 0 for the ground.
+        labels: Whole-number array of shape `(height, width, 1)`, 0 for the background.
         width: Whole number: how near is close, in pixels.
 
     Returns:

@@ -17,7 +17,7 @@ def nuclei_crops() -> LabelledImages:
 
     Returns:
         `(ids, images, labels)`: the images' ids, uint8 arrays of shape `(160, 160, 3)` and int32 arrays of shape
-        `(160, 160, 1)`: 0 for the ground, and 1, 2, ... for the nuclei.
+        `(160, 160, 1)`: 0 for the background, and 1, 2, ... for the nuclei.
 
     >>> ids, images, labels = nuclei_crops()
     >>> len(ids), images[0].shape, [int(one.max()) for one in labels]

@@ -1,6 +1,6 @@
 """What was done to the layers inside a layer or model since it was made: frozen, quantized, given another dtype, LoRA.
 
-A block or a model of this package describes itself by the arguments of its constructor. Those say how it was born; what
+A block or a model of this package describes itself by the arguments of its constructor. Those say how it was made; what
 happened to its parts later has to go into the file beside them, or a frozen layer would come back trainable and a
 quantized one not at all.
 """

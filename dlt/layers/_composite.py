@@ -1,4 +1,4 @@
-"""A layer made of layers, which comes back from its config as it is now, and not as it was born."""
+"""A layer made of layers, which comes back from its config as it is now, and not as it was made."""
 
 from typing import Any, Self
 

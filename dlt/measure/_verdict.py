@@ -65,10 +65,10 @@ def of_outputs(before: list, after: Iterable, scales: tuple) -> Homogeneity:
     others = [index for index, y in enumerate(before) if hasattr(y, "shape") and index not in floats]
     moved = any(differ(before[index], outputs[index]) for outputs in after for index in others)
     finite = all(np.isfinite(y).all() for outputs in chosen for y in outputs)
-    loud = [index for index, y in enumerate(chosen[0]) if y.any()]
-    raised = any(y.any() for outputs in chosen for index, y in enumerate(outputs) if index not in loud)
-    if finite and not raised and not moved and loud:
-        first, *rest = [[outputs[index] for index in loud] for outputs in chosen]
+    nonzero = [index for index, y in enumerate(chosen[0]) if y.any()]
+    raised = any(y.any() for outputs in chosen for index, y in enumerate(outputs) if index not in nonzero)
+    if finite and not raised and not moved and nonzero:
+        first, *rest = [[outputs[index] for index in nonzero] for outputs in chosen]
         return compare(first, rest, scales)
     error = math.inf if moved or raised or not finite else 0.0
     return Homogeneity(scales, (error,), (error,), math.nan)

@@ -59,7 +59,7 @@ def object_scores(true: np.ndarray, predicted: np.ndarray, iou: float = 0.5) -> 
     smaller missed; of two equal ones, and of most clumps of more, all are missed and the clump is invented.
 
     Args:
-        true: Whole-number array, any shape: 0 for the ground, and 1, 2, ... for the objects.
+        true: Whole-number array, any shape: 0 for the background, and 1, 2, ... for the objects.
         predicted: Array of the same shape, with numbers of its own.
         iou: Float in [0.5, 1): intersection over union above which two objects match.
 

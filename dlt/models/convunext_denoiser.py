@@ -58,9 +58,8 @@ def create_convunext_denoiser(
     network = ConvUNextModel(**{"name": "noise", "input_shape": (None, None, channels), **DESIGN, **scale, **kwargs})
     images = keras.Input(network.input_shape[1:], name="images")
     head = network.get_layer("output_0")
-    head.kernel.assign(
-        keras.ops.zeros(head.kernel.shape)
-    )  # a newborn denoiser subtracts nothing, and learns faster for it
+    # before training the network subtracts nothing, and it learns faster for that
+    head.kernel.assign(keras.ops.zeros(head.kernel.shape))
     wake(network)
     clean = keras.layers.Subtract(dtype=head.dtype_policy, name="clean")
     model = Model(images, clean([images, network(images)]), name=name)

@@ -10,9 +10,9 @@ from dlt._check import check_fraction, fail
 class BinaryCrossentropyDice(keras.losses.Loss):
     """Binary cross-entropy and Dice loss as one: the first has a gradient everywhere, the second sees rare pixels.
 
-    Cross-entropy asks each pixel alone, so where 99 of 100 are ground it is content with all ground. Dice asks for the
-    overlap, `1 - 2 |A and B| / (|A| + |B|)`, and ground found right counts nothing; but its gradient is almost zero
-    where prediction and truth do not touch.
+    Cross-entropy asks each pixel alone, so where 99 of 100 are background it is content with a mask that is all
+    background. Dice asks for the overlap, `1 - 2 |A and B| / (|A| + |B|)`, and background found right counts nothing;
+    but its gradient is almost zero where prediction and truth do not touch.
 
     loss = (1 - dice) * cross-entropy + dice * (1 - Dice coefficient)
 

@@ -36,7 +36,7 @@ def test_brightness_differs_and_no_threshold_is_perfect():
 
 
 def test_noise_is_that_of_photons():
-    """On the ground, far from any cell, the light is smooth, and the variance of a count is its mean."""
+    """On the background, far from any cell, the light is smooth, and the variance of a count is its mean."""
     images, masks = cells(count=200, size=32, seed=2)
     pairs = ((masks[:, :, :-1] == 0) & (masks[:, :, 1:] == 0))[..., 0]
     counts = PHOTONS * images[..., 0].astype("float64")

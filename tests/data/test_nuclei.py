@@ -160,7 +160,7 @@ def test_borders_of_any_whole_numbers():
         assert not borders(labels).any()
         labels[:, 4:6] = 1
         assert borders(labels)[0, :, 0].tolist() == [False, False, False, True, True, False, False, False, False]
-    touching = np.array([[[5], [5], [9]]])  # nothing is ground
+    touching = np.array([[[5], [5], [9]]])  # nothing is background
     assert borders(touching).ravel().tolist() == [False, True, True]
 
 

@@ -1,4 +1,4 @@
-"""The networks for nuclei: those that are shipped find nuclei they never saw, and a newborn one does not."""
+"""The networks for nuclei: those that are shipped find nuclei they never saw, a randomly initialised one does not."""
 
 import keras
 import numpy as np
