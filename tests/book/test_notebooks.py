@@ -172,3 +172,11 @@ def test_no_entry_of_the_bibliography_stands_twice(bibliography):
     keys, urls = (re.findall(pattern, bibliography) for pattern in (r"@\w+\{([^,]+),", r"(?:url|doi) = \{([^}]+)\}"))
     assert len(keys) == len(set(keys))
     assert len(urls) == len(set(urls))
+
+
+def test_the_glossary_is_in_alphabetical_order():
+    page = (ROOT / "book" / "glossary.md").read_text(encoding="utf8")
+    words = re.findall(r"^(\S.*)\n  \S", page, flags=re.MULTILINE)
+    assert len(words) > 150
+    assert words == sorted(words, key=str.casefold)
+    assert len(words) == len({word.casefold() for word in words})
