@@ -12,7 +12,10 @@ import pytest
 
 from dlt.assets.distributed.launch import ALONE, HERE, Job, alone, torchrun, workers
 
-SAME = 1e-5  # of weights, which a step of plain gradient descent moves by about a hundredth
+SAME = {  # largest differences of what is equal to rounding
+    "weights": 1e-5,  # which a step of plain gradient descent moves by about a hundredth
+    "losses": 1e-4,  # which are about 2
+}
 CASES = ("layer_norm", "batch_norm", "drop_path")
 
 
@@ -44,11 +47,14 @@ def run(folder, commands, **environment):
     return printed
 
 
-def apart(folder, name, reference):
+def same(folder, name, reference):
+    """Return whether two trainings are equal; their losses and their weights have to say the same."""
     one, other = (np.load(folder / f"{file}.npz") for file in (reference, name))
     assert len(one["losses"]) == len(other["losses"]) == 3
     assert not np.array_equal(one["losses"], np.roll(one["losses"], 1))
-    return np.abs(one["weights"] - other["weights"]).max()
+    losses, weights = (np.abs(one[what] - other[what]).max() < SAME[what] for what in ("losses", "weights"))
+    assert losses == weights
+    return weights
 
 
 @needs("jax")
@@ -57,8 +63,8 @@ def test_jax_is_one_device_even_with_batch_norm_and_drop_path(tmp_path):
     run(tmp_path, workers(2, "jax_workers.py", *CASES))
     for case in CASES:
         for name in ("jax_data-{}", "jax_model-{}", "jax_workers-{}-0", "jax_workers-{}-1"):
-            assert apart(tmp_path, name.format(case), f"jax_one-{case}") < SAME
-    assert apart(tmp_path, "jax_one-layer_norm", "jax_one-drop_path") > SAME
+            assert same(tmp_path, name.format(case), f"jax_one-{case}")
+    assert not same(tmp_path, "jax_one-layer_norm", "jax_one-drop_path")
 
 
 @needs("tensorflow")
@@ -67,7 +73,7 @@ def test_tensorflow_is_one_device_but_for_batch_norm_and_drop_path(tmp_path):
     run(tmp_path, workers(2, "tf_workers.py", *CASES))
     for name in ("tf_mirrored-{}", "tf_workers-{}-0", "tf_workers-{}-1"):
         for case in CASES:
-            assert (apart(tmp_path, name.format(case), f"tf_one-{case}") < SAME) == (case == "layer_norm")
+            assert same(tmp_path, name.format(case), f"tf_one-{case}") == (case == "layer_norm")
 
 
 @needs("torch")
@@ -77,7 +83,7 @@ def test_pytorch_is_one_device_but_for_batch_norm_and_drop_path(tmp_path):
     for case in CASES:
         name = f"torch_workers-{case}"
         for rank in (0, 1):
-            assert (apart(tmp_path, f"{name}-2-{rank}", f"{name}-1-0") < SAME) == (case == "layer_norm")
+            assert same(tmp_path, f"{name}-2-{rank}", f"{name}-1-0") == (case == "layer_norm")
 
 
 FIT = """
