@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterable
 
 import yaml
@@ -40,6 +41,26 @@ def package_files() -> list[pathlib.Path]:
     return [*files, ROOT / "requirements.txt"]
 
 
+def survivors(mark: str, patience: float = 5) -> list[str]:
+    """Return the processes, number and command, whose environment has a word: on Linux, those that are still there.
+
+    They get some seconds to end.
+    """
+    end = time.monotonic() + patience
+    while True:
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if mark.encode() in (path / "environ").read_bytes():
+                    command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    found.append(f"{path.name}: {command[:200]}")
+            except OSError:  # it has ended meanwhile, or belongs to somebody else
+                continue
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
+
+
 def execute() -> bool:
     """Run the chapters whose executed copy is missing or old; return whether all of them ran."""
     notebooks = sorted((ROOT / "book").rglob("*.ipynb"))
@@ -61,11 +82,15 @@ def execute() -> bool:
     options = ["--nbmake", "--overwrite", "--nbmake-timeout=600", "-n", "2", "--dist", "worksteal"]
     places = ["-c", ROOT / "tools" / "notebooks.ini", "--rootdir", EXECUTED]
     quiet = ["-p", "tools.progress", "-q", "--no-header"]
+    mark = uuid.uuid4().hex  # each process that a chapter starts inherits it
     failed = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *map(str, places), *quiet, *map(str, stale)],
         cwd=ROOT,
-        env={**os.environ, "DLT_PASSED": str(report)},
+        env={**os.environ, "DLT_PASSED": str(report), "DLT_MARK": mark},
     ).returncode
+    if left := survivors(mark):
+        print("these processes have survived their chapter:", *left, sep="\n  ", flush=True)
+        return False
     passed = report.read_text().splitlines() if report.exists() else []
     for copy, key in stale.items():
         if str(copy.relative_to(EXECUTED)) in passed:

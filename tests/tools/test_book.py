@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.helpers import ROOT
+from tools.book import survivors
 
 CONFIG = "title: Tiny\nonly_build_toc_files: true\nrepository: {url: https://github.com/a/b}\n"
 TOC = "format: jb-book\nroot: book/index\nchapters:\n  - file: book/1-x/01-a\n"
@@ -77,6 +79,33 @@ def test_a_failing_cell_fails_every_time(project):
         assert result.returncode != 0
         assert "so much for arithmetic" in result.stdout
         assert "a chapter failed" in result.stderr
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+
+
+@linux
+def test_a_process_that_survives_its_chapter_fails_every_time(project):
+    """The kernel ends its children; here is one that it does not know."""
+    orphan = "import subprocess\nsubprocess.run('sleep 120 & echo $! > left', shell=True, start_new_session=True)"
+    write_chapter(project, orphan)
+    for _ in range(2):
+        result = make_book(project)
+        os.kill(int((project / "build" / "executed" / "book" / "1-x" / "left").read_text()), signal.SIGKILL)
+        assert result.returncode != 0
+        assert "survived their chapter" in result.stdout
+        assert ": sleep 120" in result.stdout
+
+
+@linux
+def test_survivors_are_those_that_have_the_word_and_are_alive():
+    with subprocess.Popen(["sleep", "120"], env={**os.environ, "DLT_MARK": "a-word"}) as process:
+        try:
+            assert survivors("a-word", patience=0) == [f"{process.pid}: sleep 120 "]
+            assert survivors("no-word", patience=0) == []
+        finally:
+            process.kill()
+    assert survivors("a-word", patience=0) == []
 
 
 def test_a_sphinx_warning_fails_every_time(project):
