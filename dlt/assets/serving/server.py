@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import io
 import os
+import signal
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,8 @@ MODEL = os.environ.get("MODEL", "denoiser.onnx")
 BATCH = int(os.environ.get("BATCH", 1))  # images in one run
 WAITING = int(os.environ.get("WAITING", 16))  # images that may wait
 SIDE, BYTES = 1024, 4_000_000
+if "SECONDS" in os.environ:  # the end of this process, whatever happens
+    signal.alarm(int(os.environ["SECONDS"]))
 Image.MAX_IMAGE_PIXELS = None  # SIDE is checked before a pixel is read
 if min(BATCH, WAITING) < 1:  # asyncio.Queue(0) would have no bound
     message = "Expected BATCH and WAITING of at least 1. Received: "
