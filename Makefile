@@ -49,10 +49,14 @@ test-backends: setup-jax setup-torch
 	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable) $(JAX_MODELS)
 	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models tests/distributed tests/benchmarks/test_depthwise.py
 
-# Every chapter alone, in an empty directory, with the Python at hand: what Colab does.
+# Every chapter alone, in an empty directory, with the Python at hand: what Colab does. What the chapters of part 5
+# install in Colab's notebooks is installed here beforehand; the exports' packages must not move the NumPy that is there.
+extra := python3 -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+  print(*project['optional-dependencies'][sys.argv[1]])"
 chapters-here:
 	python3 -m pip install -q nbmake
-	python3 -m pip install -q --no-deps .
+	python3 -m pip install -q --no-deps . $$($(extra) export)
+	python3 -m pip install -q $$($(extra) serve)
 	rm -rf build/alone && mkdir -p build/alone && cp book/[0-9]*/*.ipynb build/alone
 	cd build/alone && python3 -m pytest --nbmake --nbmake-timeout=900 -c ../../tools/notebooks.ini .
 

@@ -1,8 +1,10 @@
 """A machine that lacks something gets one clear line, and half an environment is never taken for a whole one."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -69,3 +71,33 @@ def test_what_is_installed_alone_belongs_to_the_environment(project):
     assert setup(project, "alone.txt").returncode == 0
     (project / "alone.txt").write_text("no-such-package-anywhere==2.0\n")
     assert setup(project, "alone.txt").returncode != 0
+
+
+def extras():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]["optional-dependencies"]
+
+
+def test_chapters_here_installs_the_extras_that_chapters_install_in_colab(tmp_path):
+    """The exports' packages without what they depend on, which would move Colab's NumPy."""
+    for name in ("Makefile", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    log, stand_in = tmp_path / "log", tmp_path / "bin" / "python3"
+    for path in (stand_in, tmp_path / "book" / "1-x" / "01-a.ipynb"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    stand_in.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} "$@"\necho "$@" >> {log}\n')
+    stand_in.chmod(0o755)
+    path = f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["make", "-s", "chapters-here"], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True)
+    _, export, serve, run = [line.split() for line in log.read_text().splitlines()]
+    assert {*extras()["export"], "--no-deps"} < set(export)
+    assert {*extras()["serve"]} < set(serve)
+    assert "--nbmake" in run
+
+
+def test_the_chapter_that_serves_installs_in_colab_what_the_extras_ask_for():
+    """But for what only the compiler of LiteRT needs, which the chapter does not use."""
+    (chapter,) = (ROOT / "book").glob("[0-9]*/*-export-and-serve.ipynb")
+    lines = re.findall(r"%pip install (.*?)(?:\\n)?\"", chapter.read_text(encoding="utf8"))
+    asked = {re.match(r"[\w.-]+", each)[0] for name in ("export", "serve") for each in extras()[name]}
+    assert asked - {"backports.strenum"} <= set(" ".join(lines).split())
