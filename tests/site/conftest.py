@@ -150,6 +150,18 @@ def set_theme(page, theme):
     page.wait_for_function("document.getAnimations().every(a => a.playState === 'finished')")
 
 
+def violations(page, context, theme):
+    """Return what is seriously wrong in a part of the page for somebody who sees badly or not at all."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    set_theme(page, theme)
+    options = {"resultTypes": ["violations"]}
+    if theme == "dark":
+        options["runOnly"] = ["color-contrast"]  # nothing but colours changes
+    found = Axe().run(page, context=context, options=options).response["violations"]
+    return {v["id"]: [n["html"][:150] for n in v["nodes"][:3]] for v in found if v["impact"] in ("serious", "critical")}
+
+
 def note(page, message, site):
     source = message.location.get("url", "")
     if message.type == "error" and (not source or source.startswith(site)):

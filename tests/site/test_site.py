@@ -11,10 +11,9 @@ import urllib.parse
 import numpy as np
 import pytest
 import yaml
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from tests.site.conftest import DESK, HTML, MEASURE, PAGES, PHONE, ROOT, go, set_theme
+from tests.site.conftest import DESK, HTML, MEASURE, PAGES, PHONE, ROOT, go, set_theme, violations
 
 pytestmark = pytest.mark.site
 CHAPTERS = [name for name in PAGES if re.match(r"book/(\d|solutions|appendix/(?!api))", name)]
@@ -35,16 +34,6 @@ def test_every_image_has_alt_text_and_loads(desk):
         assert alt, source
         assert not re.search(r"\.(png|svg)$|_images/", alt), f"a file name is no alt text: {alt}"
         image.evaluate("image => { image.loading = 'eager'; return image.decode(); }")  # raises if it cannot be shown
-
-
-def violations(page, context, theme):
-    """Return what is seriously wrong in a part of the page for somebody who sees badly or not at all."""
-    set_theme(page, theme)
-    options = {"resultTypes": ["violations"]}
-    if theme == "dark":
-        options["runOnly"] = ["color-contrast"]  # nothing but colours changes
-    found = Axe().run(page, context=context, options=options).response["violations"]
-    return {v["id"]: [n["html"][:150] for n in v["nodes"][:3]] for v in found if v["impact"] in ("serious", "critical")}
 
 
 @each_theme

@@ -1,5 +1,6 @@
 """The live page: networks in the browser give what Keras gives, and a reader is not left alone when something fails."""
 
+import base64
 import json
 import re
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.site.conftest import HTML, go, new_page
+from tests.site.conftest import DESK, HTML, MEASURE, PHONE, go, new_page, violations
 
 pytestmark = pytest.mark.site
 FILES = HTML / "_static" / "try-it" / "files"
@@ -91,7 +92,7 @@ def in_browser(page, network, images):
     }}"""
     packed = [[*image.shape, image.ravel().tolist()] for image in images]
     answers = page.evaluate(script, [network, packed])
-    return [np.reshape(each, image.shape) for each, image in zip(answers, images, strict=True)]
+    return [np.reshape(each, (*image.shape[:2], -1)) for each, image in zip(answers, images, strict=True)]
 
 
 def noisy(image, sigma):
@@ -288,6 +289,188 @@ def test_objects_that_touch_never_share_a_colour(live):
             touching = (one != other) & (one > 0) & (other > 0)
             assert np.all(numbers[one[touching]] != numbers[other[touching]])
         assert labels is star or numbers.max() <= 8  # one more than the neighbours of a tile
+
+
+def test_the_map_of_nuclei_is_that_of_keras(live, dlt):
+    """What is cut into nuclei afterwards: what the network sees and both channels of its answer, at an odd size."""
+    image = dlt.data.nuclei_crops().images[5][:77, :101]
+    expected = dlt.data.nuclei_view(image, color=True)
+    script = f"""async ([height, width, data]) => {{
+        const {{ nucleiView }} = await import("{MODULES}/objects.js");
+        return [...nucleiView({{ height, width, channels: 3, data: Float32Array.from(data) }}).data];
+    }}"""
+    view = np.reshape(live.evaluate(script, [*image.shape[:2], image.ravel().tolist()]), image.shape)
+    np.testing.assert_allclose(view, expected, atol=1e-5)
+    (found,) = in_browser(live, "nuclei", [expected])
+    model = dlt.models.create_nuclei_segmenter("unet", pretrained="nuclei")
+    answer = dlt.predict.padded(model, expected[None])[0]
+    assert np.ptp(answer, axis=(0, 1)).min() > 0.5
+    np.testing.assert_allclose(found, answer, atol=1e-4)
+
+
+DROP = """([selector, name, data]) => {
+    const dataTransfer = new DataTransfer();
+    const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+    dataTransfer.items.add(new File([bytes], name, { type: "image/png" }));
+    const drag = (kind) => new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+    const target = document.querySelector(selector);
+    return ["dragover", "drop"].map(kind => target.dispatchEvent(drag(kind)));
+}"""
+
+
+def drop(page, panel, path):
+    """Drop a file on the pictures of a panel; return what the browser would still do by itself."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return page.evaluate(DROP, [f"#try-{panel} .pictures", path.name, data])
+
+
+@pytest.mark.parametrize(("panel", "canvas"), [("denoise", "canvas.clean"), ("nuclei", "canvas")])
+def test_a_file_is_dropped_on_the_page(context, site, tmp_path, panel, canvas):
+    """It is shown and nothing is loaded for it; what is no image is named; the browser does not leave the page."""
+    page = opened_page(context, site)
+    pixels = np.random.default_rng(0).integers(0, 256, (23, 37, 3)).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "mine.png")
+    (tmp_path / "notes.png").write_bytes(b"not an image")
+    assert drop(page, panel, tmp_path / "mine.png") == [False, False]
+    page.wait_for_function(f"document.querySelector('#try-{panel} {canvas}').width === 37")
+    script = "e => [...e.getContext('2d').getImageData(0, 0, e.width, e.height).data]"
+    drawn = np.reshape(page.locator(f"#try-{panel} {canvas}").evaluate(script), (23, 37, 4))[..., :3]
+    assert np.abs(drawn - pixels.astype(int)).max() <= 1
+    assert not page.query_selector(f"#try-{panel} [aria-pressed=true]")
+    drop(page, panel, tmp_path / "notes.png")
+    page.wait_for_selector(f"#try-{panel}.failed")
+    assert "notes.png is no image" in page.inner_text(f"#try-{panel} [role=status]")
+    assert page.problems == []
+    assert not [url for url in page.requested if url.endswith(HEAVY)]
+    page.close()
+
+
+WATCH = """id => {
+    const [bar, status] = ["progress", "[role=status]"].map(e => document.querySelector(`#${id} ${e}`));
+    window.steps = [];
+    new MutationObserver(() => bar.hidden || window.steps.push([status.textContent.split(/\\W/)[0], bar.value]))
+        .observe(bar, { attributes: true });
+}"""
+
+
+@pytest.mark.parametrize(("panel", "verb"), [("denoise", "Denoising"), ("nuclei", "Counting")])
+def test_the_progress_bar_rises_to_its_end(context, site, tmp_path, panel, verb):
+    """Piece by piece while files come, and tile by tile while the network runs; afterwards it is gone."""
+    page = opened_page(context, site)
+    photo = np.tile(np.asarray(Image.open(FILES / "tissue.png").convert("RGB")), (2, 5, 1))[:300, :700]
+    Image.fromarray(photo).save(tmp_path / "wide.png")
+    if panel == "denoise":
+        page.select_option("[name=size]", "1024")
+    page.set_input_files(f"#try-{panel} input[type=file]", tmp_path / "wide.png")
+    page.wait_for_function(f"document.querySelector('#try-{panel} canvas').width === 700")
+    page.evaluate(WATCH, f"try-{panel}")
+    press_load(page, panel)
+    steps = page.evaluate("window.steps")
+    for phase, least in {"Loading": 5, verb: 2}.items():
+        values = [value for word, value in steps if word == phase]
+        assert len(set(values)) >= least, steps
+        assert values == sorted(values)
+        assert 0 < values[0] < 0.6
+        assert values[-1] == 1
+    assert page.locator(f"#try-{panel} progress").is_hidden()
+    assert page.problems == []
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def answered(context, site):
+    """The page on a phone, with an answer in both panels."""
+    page = new_page(context, site)
+    page.set_viewport_size(PHONE)
+    go(page, PAGE)
+    for panel in ("denoise", "nuclei"):
+        page.wait_for_selector(f"#try-{panel}[data-ready]")
+        press_load(page, panel)
+    assert page.problems == []
+    yield page
+    page.close()
+
+
+OVERFLOW = """() => [...document.querySelectorAll(".try-it, .try-it *")].filter(e => e.clientWidth).filter(e =>
+    e.getBoundingClientRect().right > innerWidth - 8 || !e.matches("input, select") && e.scrollWidth > e.clientWidth + 1
+).map(e => e.outerHTML.slice(0, 120))"""
+
+
+def test_answers_fit_on_a_phone_and_are_large_enough_to_see(answered):
+    layout = answered.evaluate(MEASURE)
+    assert layout["width"] <= PHONE["width"], layout["too_wide"]
+    assert answered.evaluate(OVERFLOW) == []
+    widths = answered.evaluate("[...document.querySelectorAll('.try-it canvas')].map(e => e.clientWidth)")
+    assert len(widths) == 5
+    assert min(widths) >= 140
+    set_width = "width => { document.querySelector('#try-nuclei .pictures').style.width = width; }"
+    answered.evaluate(set_width, "400px")  # the control
+    assert answered.evaluate(OVERFLOW) != []
+    answered.evaluate(set_width, "")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_answers_and_failures_can_be_read_by_everybody(answered, theme, tmp_path):
+    for size in (PHONE, DESK):
+        answered.set_viewport_size(size)
+        assert violations(answered, {"include": [[".try-it"]]}, theme) == {}
+    (tmp_path / "notes.png").write_bytes(b"not an image")
+    for panel in ("denoise", "nuclei"):
+        answered.set_input_files(f"#try-{panel} input[type=file]", tmp_path / "notes.png")
+        answered.wait_for_selector(f"#try-{panel}.failed")
+    assert violations(answered, {"include": [[".try-it"]]}, theme) == {}
+    style = "document.createElement('style')"  # the control: a message that is hardly there
+    css = ".try-it.failed [role=status] { color: #8888 !important }"
+    answered.evaluate(f"document.head.append(Object.assign({style}, {{ id: 'faint', textContent: '{css}' }}))")
+    assert "color-contrast" in violations(answered, {"include": [[".try-it"]]}, theme)
+    answered.evaluate("document.getElementById('faint').remove()")
+    for panel, name in {"denoise": "a cat", "nuclei": "a crowd"}.items():
+        answered.click(f"#try-{panel} .examples >> text='{name}'")
+        answer(answered, panel)
+
+
+FOCUS = """() => {
+    const e = document.activeElement;
+    const ring = getComputedStyle(e.closest(".file") || e);
+    return [e.name || e.type + (e.className && "." + e.className), ring.outlineStyle !== "none"];
+}"""
+
+
+def test_everything_can_be_reached_and_done_by_keyboard(context, site, tmp_path):
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "mine.png")
+    page = opened_page(context, site)
+    page.on("filechooser", lambda chooser: chooser.set_files(tmp_path / "mine.png"))
+    page.focus("#try-denoise .examples button")
+    page.keyboard.press("Shift+Tab")
+    reached = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUS))
+    names = ["button"] * 3 + ["file", "noise", "light", "network", "size", "button.load"]
+    assert reached == [[name, True] for name in names]
+    page.keyboard.press("Enter")
+    answer(page, "denoise")
+    page.keyboard.press("Shift+Tab")  # the button is gone, and the focus is still where it was
+    assert page.evaluate(FOCUS)[0] == "size"
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("document.querySelector('[name=size]').value === '512'")
+    page.focus("#try-denoise .examples button:nth-child(2)")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#try-denoise .examples button:nth-child(2)[aria-pressed=true]")
+    page.focus("#try-denoise input[type=file]")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#try-denoise canvas.clean').width === 40")
+    page.focus("#try-nuclei .load")
+    page.keyboard.press("Enter")
+    before = shown(answer(page, "nuclei"), "")
+    page.focus("[name=area]")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("9999")
+    page.keyboard.press("Enter")
+    page.wait_for_function("/^0 nuclei/.test(document.querySelector('#try-nuclei figcaption').textContent)")
+    assert before > 0
+    assert page.problems == []
+    page.close()
 
 
 @pytest.mark.parametrize(
