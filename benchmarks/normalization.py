@@ -1,12 +1,16 @@
 """A small ConvNeXt-like classifier with batch norm, layer norm or none, trained in batches of 2 and of 64.
 
 python -m benchmarks.normalization --seeds 1 2 3 --out dlt/assets/normalization_cpu.json
+python -m benchmarks.normalization --seeds 1 2 3 --raw --arms batch "batch, none after the pool" \\
+    --out dlt/assets/normalization_raw_cpu.json
 """
 
 import argparse
 import itertools
 import json
 import pathlib
+import shlex
+import sys
 
 import keras
 import numpy as np
@@ -14,6 +18,7 @@ from keras import layers, ops
 
 from benchmarks._provenance import provenance
 from dlt.data import textures
+from dlt.data.textures import raw_textures
 
 WIDTH, DEPTH, EPOCHS = 16, 4, 6
 RATES = {2: (1e-3, 3e-3), 64: (3e-3, 1e-2)}  # batch size -> learning rates tried
@@ -24,6 +29,11 @@ NOTE = (
     "momentum 0.9. `test` is the accuracy in percent on 1,600 test images at inference, `train` that on the training "
     "images; `test_in_training_mode` the accuracy on 384 test images when batch norm keeps using the statistics of "
     "batches as small as those it was trained with."
+)
+
+RAW = (
+    " The images are the same patches with the brightness and contrast they have in the photographs: standardised all "
+    "together, by the mean and deviation of the training images."
 )
 
 
@@ -56,9 +66,17 @@ def network(stem_norm, norm, last_norm):
     return keras.Model(images, layers.Dense(8)(x))
 
 
-def train(arm, batch, rate, seed):
+def photographed_textures():
+    """Return the patches that `textures` standardises one by one, standardised all together."""
+    (x, y), (x_test, y_test) = raw_textures(32, 200, 200, np.random.default_rng(0))
+    mean, deviation = x.mean(), x.std()
+    return tuple((((a - mean) / deviation).astype("float32"), b) for a, b in ((x, y), (x_test, y_test)))
+
+
+def train(arm, batch, rate, seed, raw=False):
     """Train one network and return its accuracies, in percent, as a dict."""
-    (x, y), (x_test, y_test) = textures(train_per_class=200, test_per_class=200, seed=0)
+    data = photographed_textures() if raw else textures(train_per_class=200, test_per_class=200, seed=0)
+    (x, y), (x_test, y_test) = data
     keras.utils.set_random_seed(seed)
     model = network(*ARMS[arm])
     schedule = keras.optimizers.schedules.CosineDecay(rate, EPOCHS * len(x) // batch)
@@ -76,18 +94,21 @@ def train(arm, batch, rate, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--raw", action="store_true", help="do not standardise each image by itself")
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
-    seeds = " ".join(map(str, options.seeds))
-    command = f"python -m benchmarks.normalization --seeds {seeds} --out {options.out}"
-    settings = {"width": WIDTH, "depth": DEPTH, "epochs": EPOCHS, "images": 1600, "rates": RATES}
+    command = "python -m benchmarks.normalization " + shlex.join(sys.argv[1:])
+    settings = {"width": WIDTH, "depth": DEPTH, "epochs": EPOCHS, "images": 1600, "rates": RATES, "raw": options.raw}
     runs = []
-    for seed, batch, arm in itertools.product(options.seeds, RATES, ARMS):
+    for seed, batch, arm in itertools.product(options.seeds, RATES, options.arms):
         for rate in RATES[batch]:
-            runs.append({"arm": arm, "batch": batch, "rate": rate, "seed": seed, **train(arm, batch, rate, seed)})
+            scores = train(arm, batch, rate, seed, options.raw)
+            runs.append({"arm": arm, "batch": batch, "rate": rate, "seed": seed, **scores})
             print(runs[-1], flush=True)
     if options.out:
-        result = {"provenance": provenance(command, options.seeds, NOTE), "settings": settings, "runs": runs}
+        note = NOTE + RAW if options.raw else NOTE
+        result = {"provenance": provenance(command, options.seeds, note), "settings": settings, "runs": runs}
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -53,11 +53,19 @@ def textures(
             "Resize smaller patches, or bring photos of your own.",
         )
     rng = np.random.default_rng(check_index("seed", seed))
+    check_positive_int("train_per_class", train_per_class)
+    check_positive_int("test_per_class", test_per_class)
+    (x_train, y_train), (x_test, y_test) = raw_textures(size, train_per_class, test_per_class, rng)
+    return (standardised(x_train), y_train), (standardised(x_test), y_test)
+
+
+def raw_textures(size, train_per_class, test_per_class, rng):
+    """Return what `textures` returns, with the patches as they are in the photographs, values in [0, 1]."""
     train, test = {}, {}
     for name, texture in whole_textures().items():
         border = int(0.7 * texture.shape[1])
-        train[name] = cut(texture[:, :border], size, check_positive_int("train_per_class", train_per_class), rng)
-        test[name] = cut(texture[:, border:], size, check_positive_int("test_per_class", test_per_class), rng)
+        train[name] = cut(texture[:, :border], size, train_per_class, rng)
+        test[name] = cut(texture[:, border:], size, test_per_class, rng)
     return shuffled(train, rng), shuffled(test, rng)
 
 
@@ -72,11 +80,15 @@ def whole_textures():
 
 
 def cut(texture, size, count, rng):
-    """Return `count` standardised patches from random places of a texture, shape (count, size, size, 1)."""
+    """Return `count` patches from random places of a texture, shape (count, size, size, 1)."""
     windows = np.lib.stride_tricks.sliding_window_view(texture, (size, size))
-    patches = windows[rng.integers(windows.shape[0], size=count), rng.integers(windows.shape[1], size=count)]
+    return windows[rng.integers(windows.shape[0], size=count), rng.integers(windows.shape[1], size=count)][..., None]
+
+
+def standardised(patches):
+    """Return each patch with mean 0 and deviation 1, in float32."""
     mean, deviation = patches.mean((1, 2), keepdims=True), patches.std((1, 2), keepdims=True)
-    return ((patches - mean) / (deviation + 1e-3)).astype("float32")[..., None]
+    return ((patches - mean) / (deviation + 1e-3)).astype("float32")
 
 
 def shuffled(patches, rng):
