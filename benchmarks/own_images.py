@@ -1,9 +1,13 @@
 """Transfer learning on a few hundred small pictures, over several seeds: what chapter 12 does once.
 
 KERAS_BACKEND=torch python -m benchmarks.own_images --out dlt/assets/own_images_cpu.json
+
+What the file already holds is not run again.
 """
 
 import argparse
+import functools
+import itertools
 import json
 import pathlib
 import tempfile
@@ -19,36 +23,31 @@ from benchmarks._channels_last import spare_copies
 from benchmarks._provenance import provenance
 
 SIDE, STEPS, BATCH, SHARES = 32, 90, 32, (1.0, 0.25)
+LONGER = 6  # times the steps, for a second training from scratch, on all pictures only
+LONG = f"from scratch, {LONGER} times the steps"
 MEAN, DEVIATION = (255 * np.array(three) for three in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 DECAY = 0.85  # of the learning rate, for each layer nearer to the image
 NOTE = (
-    "Each seed draws 160 of the 199 training images anew, 40 of which are the 25 %, and a new head. All runs have "
-    "the same number of steps; the settings were chosen on crops of the others, with other seeds. Tested on "
-    "all test crops."
+    "Each seed draws 160 of the 199 training images anew, 40 of which are the 25 %, and a new head. The settings were "
+    "chosen on crops of the others, with other seeds, but for the longer training from scratch, which has the "
+    "settings of the shorter one and was run on all pictures only. All that know something start from one and the same "
+    "pretraining. Tested on all test crops."
 )
 
 
-class LayerwiseAdam(keras.optimizers.Adam):
-    """Adam with a learning rate for each weight: the common one times `factor(path)`."""
-
-    def __init__(self, *args, factor, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.factor = factor
-
-    def update_step(self, gradient, variable, learning_rate):
-        path = self._trainable_variables[self._get_variable_index(variable)].path
-        super().update_step(gradient, variable, learning_rate * self.factor(path))
+def schedule(peak, steps):
+    """Return a warm-up of a tenth of the steps, then a cosine."""
+    warm_up = steps // 10
+    return keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=peak, warmup_steps=warm_up)
 
 
-def layerwise(backbone):
-    """Return a function from a weight's path to its share of the learning rate: `DECAY` less per layer to the image."""
+def layerwise(backbone, peak, steps):
+    """Return an Adam for each layer of a backbone, `DECAY` slower per layer to the image, and one for all others."""
     order = [layer.name for layer in backbone.layers if layer.weights]
-
-    def factor(path):
-        at = [i for i, name in enumerate(order) if path.startswith(f"{name}/")]
-        return DECAY ** (len(order) - at[0]) if at else 1.0
-
-    return factor
+    rates = {name: peak * DECAY ** (len(order) - i) for i, name in enumerate(order)}
+    slower = {f"{name}/.*": keras.optimizers.Adam(schedule(rate, steps)) for name, rate in rates.items()}
+    others = keras.optimizers.Adam(schedule(peak, steps))
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(others, slower))
 
 
 def read(part):
@@ -75,25 +74,23 @@ def network(pretrained, seed):
     return keras.Model(image, keras.layers.Dense(len(dlt.data.CLUMP_CLASSES), name="head")(x)), backbone
 
 
-def compiled(model, rate, steps, factor=None):
-    """Compile with a warm-up of a tenth and a cosine."""
-    warm_up = steps // 10
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up)
-    optimizer = LayerwiseAdam(rate, factor=factor or (lambda path: 1.0))
+def compiled(model, rate, steps=STEPS, backbone=None):
+    """Compile with Adam, layer by layer where the backbone is given; return the model and its number of steps."""
+    optimizer = layerwise(backbone, rate, steps) if backbone else keras.optimizers.Adam(schedule(rate, steps))
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     optimizer.build(model.trainable_variables)
-    return model
+    return model, steps
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches drawn at random, for one epoch of `STEPS`."""
+    """Batches drawn at random, for one epoch."""
 
-    def __init__(self, images, labels, seed):
+    def __init__(self, images, labels, seed, steps):
         super().__init__()
-        self.images, self.labels, self.seed = images, labels, seed
+        self.images, self.labels, self.seed, self.steps = images, labels, seed, steps
 
     def __len__(self):
-        return STEPS
+        return self.steps
 
     def __getitem__(self, index):
         chosen = np.random.default_rng((self.seed, index)).integers(len(self.images), size=BATCH)
@@ -124,51 +121,83 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     args = parser.parse_args()
     spare_copies()
-    begun = time.process_time()
-    (images, labels, ids), (test_images, test_labels, _) = read("train"), read("test")
-    plain, known = network("cifar10", 0)
-    faster, (tuned, body) = network("cifar10", 0)[0], network("cifar10", 0)
+    parts, (kinds, known) = (read("train"), read("test")[:2]), networks()
+    found = [features(known, part[0]) for part in parts]
+    stored = {"pictures": {}, "accuracy": {}, "cpu_seconds": 0, "provenance": {"seed": []}}
+    if args.out.exists():
+        stored = json.loads(args.out.read_text())
+    seeds = list(dict.fromkeys([*stored["provenance"]["seed"], *args.seeds]))
+    for share, (place, seed) in itertools.product(SHARES, enumerate(seeds)):
+        chosen, key = drawn(parts[0][2], seed, share), "all" if share == 1 else f"{share:.0%}"
+        counts, rates = stored["pictures"].setdefault(key, []), stored["accuracy"].setdefault(key, {})
+        if len(counts) == place:
+            counts.append(int(chosen.sum()))
+        for name, train in arms(parts, found, chosen, kinds, seed).items():
+            if name == LONG and share < 1:
+                continue
+            if len(rates.setdefault(name, [])) == place:
+                begun = time.process_time()
+                rates[name].append(round(float(np.mean(train().argmax(1) == parts[1][1])), 4))
+                stored["cpu_seconds"] = round(stored["cpu_seconds"] + time.process_time() - begun)
+                write(args.out, stored, seeds[: max(place + 1, len(stored["provenance"]["seed"]))])
+                print(seed, key, name, rates[name][-1], stored["cpu_seconds"], flush=True)
+
+
+def write(path, stored, seeds):
+    """Write what is known so far."""
+    command = f"KERAS_BACKEND=torch python -m benchmarks.own_images --seeds {' '.join(map(str, seeds))} --out OUT"
+    settings = {"side": SIDE, "steps": STEPS, "longer": LONGER, "batch_size": BATCH, "layerwise_decay": DECAY}
+    stored |= {"settings": settings, "provenance": provenance(command, seeds, NOTE)}
+    keys = ("settings", "pictures", "accuracy", "cpu_seconds", "provenance")
+    path.write_text(json.dumps({key: stored[key] for key in keys}, indent=1) + "\n", encoding="utf8")
+
+
+def networks():
+    """Return the networks to train, each with its steps, and the pretrained backbone as it was."""
+    (plain, known), (faster, _), (tuned, body) = (network("cifar10", 0) for _ in range(3))
     kinds = {
-        "fine-tuned, 3e-4": compiled(plain, 3e-4, STEPS),
-        "fine-tuned, 1e-3": compiled(faster, 1e-3, STEPS),
-        "fine-tuned, layer-wise from 1e-3": compiled(tuned, 1e-3, STEPS, layerwise(body)),
-        "from scratch": compiled(network(None, 0)[0], 2e-3, STEPS),
+        "fine-tuned, 3e-4": compiled(plain, 3e-4),
+        "fine-tuned, 1e-3": compiled(faster, 1e-3),
+        "fine-tuned, layer-wise from 1e-3": compiled(tuned, 1e-3, backbone=body),
+        "from scratch": compiled(network(None, 0)[0], 2e-3),
+        LONG: compiled(network(None, 0)[0], 2e-3, LONGER * STEPS),
     }
-    found, test_found = features(known, images), features(known, test_images)
-    known_weights, table, pictures = values_of(plain), {}, {}
+    return {name: (*kind, values_of(kind[0])) for name, kind in kinds.items()}, known
 
-    def accuracy(logits):
-        return round(float(np.mean(logits.argmax(1) == test_labels)), 4)
 
-    command = f"KERAS_BACKEND=torch python -m benchmarks.own_images --seeds {' '.join(map(str, args.seeds))} --out OUT"
-    for seed in args.seeds:
-        drawn = np.random.default_rng(seed).permutation(np.unique(ids))[:160]
-        for share in SHARES:
-            chosen = np.isin(ids, drawn[: round(share * len(drawn))])
-            row = table.setdefault("all" if share == 1 else f"{share:.0%}", {})
-            pictures.setdefault("all" if share == 1 else f"{share:.0%}", []).append(int(chosen.sum()))
-            head = train_head(found[chosen], labels[chosen], seed)
-            row.setdefault("head only", []).append(accuracy(test_found @ head[0] + head[1]))
-            randomly, other = network(None, 100 + seed)
-            random_head = train_head(features(other, images[chosen]), labels[chosen], seed)
-            logits = features(other, test_images) @ random_head[0] + random_head[1]
-            row.setdefault("head only, random weights", []).append(accuracy(logits))
-            for name, model in kinds.items():
-                start = values_of(randomly) if name == "from scratch" else [*known_weights[:-2], *head]
-                set_weights(model, start)
-                for variable in model.optimizer.variables:
-                    variable.assign(keras.ops.zeros_like(variable))
-                model.fit(Batches(images[chosen], labels[chosen], seed), verbose=0)
-                row.setdefault(name, []).append(accuracy(model.predict(test_images, batch_size=128, verbose=0)))
-            print(seed, share, {name: values[-1] for name, values in row.items()}, flush=True)
-        result = {
-            "settings": {"side": SIDE, "steps": STEPS, "batch_size": BATCH, "layerwise_decay": DECAY},
-            "pictures": pictures,
-            "accuracy": table,
-            "cpu_seconds": round(time.process_time() - begun),
-            "provenance": provenance(command, args.seeds, NOTE),
-        }
-        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
+def drawn(ids, seed, share):
+    """Return which crops a seed trains on: those of a share of its 160 images."""
+    order = np.random.default_rng(seed).permutation(np.unique(ids))[:160]
+    return np.isin(ids, order[: round(share * len(order))])
+
+
+def arms(parts, found, chosen, kinds, seed):
+    """Return a dict from the name of a training on the chosen crops to a function that does it and returns logits."""
+    (images, labels, _), (test_images, _) = parts
+
+    @functools.cache
+    def head():
+        return train_head(found[0][chosen], labels[chosen], seed)
+
+    def head_only():
+        return found[1] @ head()[0] + head()[1]
+
+    def random_features():
+        backbone = network(None, 100 + seed)[1]
+        kernel, bias = train_head(features(backbone, images[chosen]), labels[chosen], seed)
+        return features(backbone, test_images) @ kernel + bias
+
+    def whole(name):
+        model, steps, known = kinds[name]
+        scratch = name.startswith("from scratch")
+        set_weights(model, values_of(network(None, 100 + seed)[0]) if scratch else [*known[:-2], *head()])
+        for variable in model.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable))
+        model.fit(Batches(images[chosen], labels[chosen], seed, steps), verbose=0)
+        return model.predict(test_images, batch_size=128, verbose=0)
+
+    trained = {name: functools.partial(whole, name) for name in kinds}
+    return {"head only": head_only, "head only, random weights": random_features} | trained
 
 
 def values_of(model):
