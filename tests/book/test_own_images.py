@@ -2,17 +2,20 @@
 
 import ast
 import http.server
+import inspect
 import io
 import pathlib
 import tarfile
 import threading
+import types
 
 import keras
 import nbformat
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+import dlt
 from tests.helpers import ROOT
 
 CHAPTER = next((ROOT / "book").glob("2-convnext/*-your-own-images.ipynb"))
@@ -56,7 +59,7 @@ def url():
 def of_the_chapter(*names):
     """Return functions of the chapter, without running it."""
     cells = [cell.source for cell in nbformat.read(CHAPTER, as_version=4).cells if cell.cell_type == "code"]
-    known = {"keras": keras, "np": np, "pathlib": pathlib, "UnidentifiedImageError": UnidentifiedImageError}
+    known = {"keras": keras, "np": np, "pathlib": pathlib, "Image": Image, "ImageOps": ImageOps, "dlt": dlt}
     for source in cells[1:]:  # the first one is for Colab
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef) and node.name in names:
@@ -75,6 +78,23 @@ def test_the_photographs_of_the_full_profile_are_found_and_read(url):
         np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), np.where(labels == 1, 200, 50), atol=2)
 
 
+def test_the_backbone_of_the_full_profile(monkeypatch):
+    signature, asked = inspect.signature(dlt.models.create_convnext_v1), []
+
+    def create(*args, **kwargs):
+        asked.append(signature.bind(*args, **kwargs).arguments)
+
+    monkeypatch.setattr(dlt.models, "create_convnext_v1", create)
+    (network,) = of_the_chapter("network")
+    network.__globals__["profile"] = types.SimpleNamespace(flowers=True)
+    network(num_classes=5)
+    network(pretrained=None, num_classes=5)
+    assert [(one["variant"], one["pretrained"], one["num_classes"]) for one in asked] == [
+        ("tiny", "imagenet", 5),
+        ("tiny", None, 5),
+    ]
+
+
 def test_what_a_folder_without_ids_becomes(url):
     flowers, image_id, divide = of_the_chapter("flowers", "image_id", "divide")
     files = sorted(flowers(url).rglob("*.jpg"))
@@ -86,9 +106,34 @@ def test_what_a_folder_without_ids_becomes(url):
 
 
 def test_a_file_that_is_no_image(tmp_path):
-    (classify,) = of_the_chapter("classify")
+    classify, _ = of_the_chapter("classify", "upright")
     (tmp_path / "notes.jpg").write_text("not a picture")
-    with pytest.raises(ValueError, match=r"notes.jpg is no image. Expected JPEG or PNG. Received: b'not a pi'"):
+    with pytest.raises(UnidentifiedImageError, match=r"notes\.jpg"):
         classify(tmp_path / "notes.jpg", None, ["a", "b"])
     with pytest.raises(FileNotFoundError):
         classify(tmp_path / "nowhere.jpg", None, ["a", "b"])
+
+
+def test_damaged_files_are_named_and_whole_ones_are_not(tmp_path):
+    fault, _ = of_the_chapter("fault", "upright")
+    whole, cut, text = (tmp_path / name for name in ("whole.jpg", "cut.jpg", "text.jpg"))
+    Image.fromarray(np.arange(900, dtype="uint8").reshape(30, 30)).save(whole)
+    cut.write_bytes(whole.read_bytes()[:-200])
+    text.write_text("not a picture")
+    assert fault(whole) is None
+    assert fault(cut).startswith(f"{cut}: ")
+    assert fault(text).startswith(f"{text}: ")
+
+
+def test_a_picture_that_lies_on_its_side_is_turned_before_it_is_classified(tmp_path):
+    classify, upright = of_the_chapter("classify", "upright")
+    lying, exif = np.zeros((20, 40), "uint8"), Image.Exif()
+    lying[:, :10], exif[0x0112] = 255, 6
+    Image.fromarray(lying).save(tmp_path / "a.jpg", exif=exif)
+    picture = np.asarray(upright(tmp_path / "a.jpg"))
+    assert picture.shape == (40, 20, 3)
+    assert picture[:8].mean() > 240 > 15 > picture[12:].mean()
+    image = keras.Input((None, None, 3))
+    top = keras.layers.Lambda(lambda x: keras.ops.mean(x[:, :8], axis=(1, 2)))(image)
+    said = classify(tmp_path / "a.jpg", keras.Model(image, top), ["r", "g", "b"])
+    assert min(said.values()) > 240
