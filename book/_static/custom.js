@@ -13,3 +13,17 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   });
 });
+
+// A full stop does not begin a line because a formula ended the one before.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".bd-article span.math").forEach((formula) => {
+    const next = formula.nextSibling;
+    const marks = next?.nodeType === Node.TEXT_NODE && next.data.match(/^[.,;:?!)\u201d]+/);
+    if (!marks) return;
+    const together = document.createElement("span");
+    together.className = "stays";
+    formula.before(together);
+    next.data = next.data.slice(marks[0].length);
+    together.append(formula, marks[0]);
+  });
+});

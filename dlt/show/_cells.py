@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 DIGITS = 3  # of the largest number of a column
-WIDEST = 1000  # a column whose numbers differ by more than this factor is written with powers of ten
+WIDEST = 1000  # a column whose numbers differ by more than this factor gets two digits for each of them
 
 
 def number(value: Any) -> bool:
@@ -33,9 +33,19 @@ def form_of(values: Iterable[Any]) -> Callable[[Any], str]:
     if not sizes:
         return "{:g}".format
     if max(sizes) > WIDEST * min(sizes) or max(sizes) < 10.0**-DIGITS or max(sizes) >= 1e7:
-        return f"{{:.{DIGITS - 2}e}}".format
+        return two_digits
     decimals = max(0, DIGITS - 1 - math.floor(math.log10(max(sizes))))
     return f"{{:,.{decimals}f}}".format
+
+
+def two_digits(value: float) -> str:
+    """Return a number with two digits that count, with powers of ten only where it is tiny or huge."""
+    size = abs(value)
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if not 1e-3 <= size < 1e5:
+        return f"{value:.1e}"
+    return f"{value:,.{max(0, 1 - math.floor(math.log10(size)))}f}"
 
 
 def written(values: Sequence[Any], form: str | None = None) -> list[str]:

@@ -47,9 +47,9 @@ def table(
     """Return rows as a table, which a notebook shows when it ends a cell.
 
     The first column has the labels. Numbers of one column get the same decimals, three digits for the largest; whole
-    numbers are written in full; a column whose numbers differ more than a thousandfold gets powers of ten. Several
-    numbers in one cell, such as one per seed, become their mean and standard deviation: `0.912 ± 0.004`. None is an
-    empty cell, True is "yes".
+    numbers are written in full; a column whose numbers differ more than a thousandfold gets two digits for each of
+    them. Several numbers in one cell, such as one per seed, become their mean and standard deviation: `0.912 ± 0.004`.
+    None is an empty cell, True is "yes".
 
     Args:
         data: A mapping, label -> mapping of column -> value; or a mapping, label -> one value or tuple of values; or
@@ -151,7 +151,7 @@ def right_of(rows: Sequence[Sequence[str]]) -> list[bool]:
     """Return which columns go to the right: those of numbers, but for the first, which has the labels."""
     head, *body = rows
     numeric = [
-        all(cell[:1] in "-0123456789" or cell in ("nan", "inf") for cell in column)
+        all(cell[:1] in "+-0123456789" or cell in ("nan", "inf") for cell in column)
         for column in zip(*body, strict=True)
     ]
     return [number and i > 0 for i, number in enumerate(numeric or [False] * len(head))]

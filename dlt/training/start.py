@@ -23,7 +23,8 @@ def start(seed: int = 0) -> None:
     logging.getLogger("tensorflow").addFilter(not_about_retracing)
     backend = keras.backend.backend()
     print(f"dlt {dlt.__version__}, Keras {keras.version()}, {backend} {importlib.metadata.version(backend)}")
-    print(f"{device_name()} ({platform.machine()}), profile: {profile_name()}, seed: {seed}")
+    device = device_name().rpartition("device:")[2]  # TensorFlow names the job and the task, too
+    print(f"{device} ({platform.machine()}), profile: {profile_name()}, seed: {seed}")
 
 
 def not_about_retracing(record: logging.LogRecord) -> bool:

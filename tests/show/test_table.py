@@ -37,7 +37,8 @@ def test_numbers_of_a_column_have_the_same_decimals():
     assert values(93.21, 8.113) == ["93.2", "8.1"]
     assert values(1234.5, 99.0) == ["1,234", "99"]
     assert values(1234567, 12) == ["1,234,567", "12"]
-    assert values(0.5, 1e-7, 0.0) == ["5.0e-01", "1.0e-07", "0.0e+00"]
+    assert values(0.5, 1e-7, 0.0) == ["0.50", "1.0e-07", "0"]
+    assert values(5.1, 0.0036, 12345.6) == ["5.1", "0.0036", "12,346"]
     assert values(1e-5, 2e-5) == ["1.0e-05", "2.0e-05"]
     assert values(0.0, 0.0) == ["0", "0"]
     assert values(1.5, float("nan"), float("inf")) == ["1.50", "nan", "inf"]
@@ -63,6 +64,8 @@ def test_units_stand_in_the_heading_and_the_column_that_matters_is_bold():
 def test_numbers_go_to_the_right_and_words_to_the_left():
     html = as_html([("layer", "why", "error"), ("norm", "a < b", "9.9e-01")])
     assert re.findall("text-align:(left|right)", html) == ["left", "left", "right"] * 2
+    signed = as_html([("layer", "gain"), ("norm", "+0.3")])
+    assert re.findall("text-align:(left|right)", signed) == ["left", "right"] * 2
     assert "a &lt; b" in html
     assert repr(table([("norm", "a < b", 10), ("dense", "c", 9)], ["layer", "why", "error"])).splitlines() == [
         "layer  why    error",
