@@ -158,7 +158,7 @@ def networks():
     kinds = {
         "fine-tuned, 3e-4": compiled(plain, 3e-4),
         "fine-tuned, 1e-3": compiled(faster, 1e-3),
-        "fine-tuned, layer-wise from 1e-3": compiled(tuned, 1e-3, backbone=body),
+        "layer-wise, 1e-3": compiled(tuned, 1e-3, backbone=body),
         "from scratch": compiled(network(None, 0)[0], 2e-3),
         LONG: compiled(network(None, 0)[0], 2e-3, LONGER * STEPS),
     }
