@@ -4,7 +4,7 @@ Keras 3.15 copies the input of a channels-last convolution to channels first and
 (`_transpose_spatial_inputs`, then `_maybe_convert_to_channels_last`). A view does: PyTorch's convolutions read it as
 it is. The numbers stay the same; a training step of the
 denoiser takes 0.20 s of CPU in place of 0.34 (means of 20 steps, one run each, one thread, 16 patches of 64 x 64,
-bfloat16). And its depthwise convolutions get gradients that are as fast as they are (`benchmarks/_depthwise.py`).
+bfloat16). Its depthwise convolutions get faster gradients (`benchmarks/_depthwise.py`).
 """
 
 import keras

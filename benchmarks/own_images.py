@@ -149,7 +149,9 @@ def write(path, stored, seeds):
     settings = {"side": SIDE, "steps": STEPS, "longer": LONGER, "batch_size": BATCH, "layerwise_decay": DECAY}
     stored |= {"settings": settings, "provenance": provenance(command, seeds, NOTE)}
     keys = ("settings", "pictures", "accuracy", "cpu_seconds", "provenance")
-    path.write_text(json.dumps({key: stored[key] for key in keys}, indent=1) + "\n", encoding="utf8")
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps({key: stored[key] for key in keys}, indent=1) + "\n", encoding="utf8")
+    partial.replace(path)
 
 
 def networks():
