@@ -152,6 +152,26 @@ def test_code_is_readable_in_every_colour(page, theme):
         assert violations(page, "pre [data-checked]", theme) == {}
 
 
+def edge(element):
+    """Return by how many grey levels the right edge of an element differs from the rest of it, in the median."""
+    shot = np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("L"), dtype=float)
+    return abs(np.median(shot[:, -3]) - np.median(shot))
+
+
+@each_theme
+def test_a_shadow_says_that_code_goes_on_to_the_right(page, theme):
+    """On a phone, until its end is in sight; on a desk nothing is hidden."""
+    go(page, "book/2-convnext/08-grn-and-v2.html")
+    set_theme(page, theme)
+    cells = page.locator(".cell_input pre")
+    assert edge(cells.first) < 3
+    page.set_viewport_size(PHONE)
+    wide = cells.nth(cells.evaluate_all("cells => cells.findIndex(e => e.scrollWidth > e.clientWidth + 40)"))
+    assert edge(wide) > 15
+    wide.evaluate("e => { e.scrollLeft = e.scrollWidth }")
+    assert edge(wide) < 3
+
+
 def test_search_finds_grn(page):
     go(page, "search.html?q=GRN")
     page.wait_for_selector("ul.search li a")
