@@ -1,6 +1,7 @@
 """The book is never falsely green: a failure fails the first time and every time after."""
 
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.helpers import ROOT
-from tools.book import survivors
+from tools.book import dealt, survivors
 
 CONFIG = "title: Tiny\nonly_build_toc_files: true\nrepository: {url: https://github.com/a/b}\n"
 TOC = "format: jb-book\nroot: book/index\nchapters:\n  - file: book/1-x/01-a\n"
@@ -70,6 +71,13 @@ def test_builds_once_and_again_when_the_package_changes(project):
         "outputs" not in (project / "book" / "1-x" / "01-a.ipynb").read_text()
         or not nbformat.read(project / "book" / "1-x" / "01-a.ipynb", as_version=4).cells[1].outputs
     )
+
+
+def test_each_of_two_workers_gets_chapters_first():
+    names = ["1-x/01-a", "1-x/02-b", "2-y/03-c", "solutions/01-a", "solutions/02-b", "solutions/03-c"]
+    found = ["/".join(path.parts) for path in dealt(map(pathlib.Path, names))]
+    assert found[:3] == ["1-x/01-a", "2-y/03-c", "solutions/02-b"]
+    assert found[3:] == ["1-x/02-b", "solutions/01-a", "solutions/03-c"]
 
 
 def test_a_failing_cell_fails_every_time(project):
