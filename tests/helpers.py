@@ -40,6 +40,11 @@ def as_model(layer, shape):
     return Model(images[0], layer(before[0]))
 
 
+# On JAX an operation that runs by itself is compiled by itself, which takes longer than to compile all of them at once;
+# on TensorFlow it is the graph that takes long.
+EAGERLY = keras.backend.backend() != "jax"
+
+
 def several(shape):
     """Return a shape, or a list of shapes, as a list."""
     return shape if isinstance(shape, list) else [shape]

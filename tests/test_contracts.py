@@ -13,7 +13,7 @@ from keras import ops, tree
 
 from dlt import layers, models
 from tests.cases import CASES
-from tests.helpers import GOLDENS, as_model, randomise, several
+from tests.helpers import EAGERLY, GOLDENS, as_model, randomise, several
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # One training step of ACC-UNet takes minutes to trace or compile: on JAX and PyTorch its layers stand for it.
@@ -39,6 +39,10 @@ def batch(case):
     rng = np.random.default_rng(1)
     arrays = [rng.normal(size=shape).astype("float32") for shape in several(case.shape)]
     return arrays if isinstance(case.shape, list) else arrays[0]
+
+
+def sides(x):
+    return tree.map_structure(lambda array: array.shape, x)
 
 
 def test_nothing_public_is_missing_from_the_table():
@@ -208,7 +212,7 @@ def test_training_goes_on_as_if_it_had_never_been_saved(case, optimizer, tmp_pat
     model = randomise(case.make(**{key: rate for key, rate in RANDOM.items() if key in case.make().get_config()}))
     leaves(model)[1].trainable = False
     chosen = keras.optimizers.Adam(1e-2) if optimizer == "adam" else keras.optimizers.SGD(1e-3, momentum=0.9)
-    model.compile(chosen, "mse", metrics=["mae"], run_eagerly=True)
+    model.compile(chosen, "mse", metrics=["mae"], run_eagerly=EAGERLY)
     x = batch(case)
     target = np.random.default_rng(2).normal(size=model.compute_output_shape(x.shape)).astype("float32")
     for _ in range(2):
@@ -232,7 +236,7 @@ def test_mixed_precision_trains_without_nan(case, policy):
     )  # large enough for a float16 sum of squares to overflow
     # ACC-UNet's graph is big; it is trained as a graph in float32, and step by step here.
     model.compile(keras.optimizers.SGD(1e-4), "mse", run_eagerly=case.cls is models.AccUNet)
-    history = model.fit(x, np.zeros(model(x).shape), epochs=2, verbose=0)
+    history = model.fit(x, np.zeros(model.compute_output_shape(sides(x))), epochs=2, verbose=0)
     assert np.all(np.isfinite(history.history["loss"]))
     assert all(np.all(np.isfinite(ops.convert_to_numpy(weight))) for weight in model.weights)
 

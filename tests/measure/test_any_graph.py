@@ -196,7 +196,7 @@ class Choice(layers.Layer):
 
 
 def test_a_condition_sees_both_branches_and_what_it_looks_at():
-    field = receptive_field(on_image(Choice()))
+    field = receptive_field(on_image(Choice(), (16, 16, 3)))
     assert field.interval(10, 10) == ((0, 13), (5, 13))
     assert field.interval(10, 1) == ((0, 13), (0, 5))
 
