@@ -133,4 +133,5 @@ def axis_field(pair, which, side, period):
     if stride is not None and np.ptp(np.flatnonzero(inside)) + 1 < 2 * period / max(abs(stride), 1e-9):
         stride = offset = None  # too few positions to see every phase twice
     size = max(0, int(size.max()))
-    return AxisField(first, last, side, size, stride, offset, pair[which].whole, not inside.any(), inside, at_most)
+    cut = not inside.any() and bool((first <= last).any())
+    return AxisField(first, last, side, size, stride, offset, pair[which].whole, cut, inside, at_most)

@@ -55,6 +55,7 @@ def input_gradient(model, images, weights, layer=None):
     >>> input_gradient(double, np.ones((1, 2, 2, 1)), np.ones((1, 2, 2, 1))).ravel().tolist()
     [2.0, 2.0, 2.0, 2.0]
     """
+    check_float_input(model)
     images, weights = (np.asarray(ops.convert_to_numpy(array), dtype="float32") for array in (images, weights))
     trainer = WeightedSum(layer_output(model, layer), images)
     trainer.compile(keras.optimizers.SGD(1.0), run_eagerly=True, jit_compile=False)
@@ -92,7 +93,31 @@ def packed(model, images):
     """Return images as a model of one input wants them: itself, or in a list or dict, as it was built."""
     if not getattr(model, "inputs", None) or isinstance(model, keras.Sequential):
         return images
+    check_one_input(model, model.inputs)
     return keras.tree.map_structure(lambda _: images, model.input)
+
+
+def check_one_input(model, inputs):
+    """Raise if a model takes more than one tensor."""
+    if len(inputs) > 1:
+        fail(
+            f"{model.name} has {len(inputs)} inputs.",
+            "a model of one image",
+            f"inputs of shapes {', '.join(str(tuple(tensor.shape)) for tensor in inputs)}",
+            "Give the others values: keras.Model(image, model([image, array])).",
+        )
+
+
+def check_float_input(model):
+    """Raise if a model takes whole numbers: rounding has no derivative."""
+    dtypes = [tensor.dtype for tensor in getattr(model, "inputs", None) or []]
+    if not all(map(keras.backend.is_float_dtype, dtypes)):
+        fail(
+            f"{model.name} takes whole numbers, so it has no derivatives.",
+            "an input of floating-point numbers",
+            f"inputs of {', '.join(dtypes)}",
+            "Pass the part of the model that comes after the cast.",
+        )
 
 
 def one_output(layer, outputs):

@@ -69,7 +69,17 @@ def low(rng, shape):
     return -high(rng, shape)
 
 
-DRAWS = ((0, normal, (normal, high, low)), (1, between, (between,)), (2, normal, (normal,)))  # seed, before, after
+def tiny(rng, shape):
+    """Return numbers close to zero, below any threshold."""
+    return 1e-3 * rng.normal(size=shape)
+
+
+def of_any_size(rng, shape):
+    """Return numbers of one size, another one at every call: some lie just above a threshold."""
+    return 10 ** rng.uniform(-2, 1) * rng.normal(size=shape)
+
+
+DRAWS = ((0, normal, (normal, high, low)), (1, between, (between,)), (2, tiny, (of_any_size,)))  # seed, before, after
 
 
 class Trial:

@@ -10,8 +10,8 @@ from keras import ops
 from dlt._check import fail
 from dlt.measure._gradients import packed
 from dlt.measure._probe import MOST, NotProbed, probe
-from dlt.measure._rules import RULES, SEVERAL
-from dlt.measure._seen import blind, join, start, summed_up
+from dlt.measure._rules import JOINING, RULES, SEVERAL, seen_in
+from dlt.measure._seen import Seen, blind, join, start, summed_up
 from dlt.measure._windows import data_format
 
 BRANCHES = ("Cond",)  # operations that call functions which use tensors of the graph around them
@@ -289,5 +289,8 @@ def by_rule(operation, args, kwargs, known):
             seen_args, seen_kwargs = keras.tree.map_structure(
                 lambda x, axis=axis: known[id(x)][axis] if id(x) in known else x, (args, kwargs)
             )
+            alone = isinstance(next(iter(seen_args), None), Seen) and len(seen_in((seen_args, seen_kwargs))) == 1
+            if not alone and rule not in JOINING:
+                raise NotImplementedError
             results[-1].append(rule(operation, output.shape, *seen_args, **seen_kwargs, **which))
     return results

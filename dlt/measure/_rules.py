@@ -63,6 +63,14 @@ def one_hot(op, shape, x):
     return x.along(lambda values: np.expand_dims(values, axis), shape)
 
 
+def multi_hot(op, shape, x):
+    """MultiHot: OneHot, and the largest along the first axis after the batch."""
+    axis = op.axis % (len(x.shape) + 1)
+    sides = [*x.shape[:axis], op.num_classes, *x.shape[axis:]]
+    hot = x.along(lambda values: np.expand_dims(values, axis), sides)
+    return reduce(hot, [min(1, len(x.shape) - 1)], keepdims=False)
+
+
 def batch_normalization(layer, shape, x, training=None, mask=None):
     """BatchNormalization: element by element, unless it is told to train: then by statistics of the batch."""
     if training:
@@ -90,6 +98,11 @@ def ones(op, shape, *arguments):
 def zeros(op, shape, *arguments):
     """ZerosLike and its kin use the shape alone."""
     return blind(shape, NOTHING)
+
+
+def filled(op, shape, x, fill_value):
+    """FullLike uses the shape of one tensor and the number, or the numbers, of another."""
+    return pointwise(op, shape, fill_value) if isinstance(fill_value, Seen) else zeros(op, shape)
 
 
 def reduction(op, shape, x, *more, **settings):
@@ -201,6 +214,11 @@ NORMALIZATIONS = "Argsort LayerNorm LogSoftmax Normalize RMSNorm Softmax Sort Sp
 SELECTIONS = "CropImages DepthToSpace Diagonal Fliplr Flipud PadImages Rot90 SpaceToDepth Slice TakeAlongAxis Tril Triu"
 UNTRACED = "AlphaDropout Dropout GaussianDropout GaussianNoise Normalization Rescaling"  # layers, element by element
 SEVERAL = (moves.split, moves.unstack)  # rules that are told which of the outputs is meant
+JOINING = (  # rules for several tensors at once; the others know of the first argument only
+    *(pointwise, multiply, quotient, where, normalized, filled, zeros, ones, einsum, matmul, tensordot, attention),
+    *(moves.concatenate, moves.stack, moves.take),
+    *(windows.convolution, windows.transposed, windows.depthwise),
+)
 
 RULES = {
     **dict.fromkeys(POINTWISE.split(), pointwise),
@@ -208,7 +226,7 @@ RULES = {
     **dict.fromkeys(REDUCTIONS.split(), reduction),
     **dict.fromkeys(NORMALIZATIONS.split(), normalization),
     **dict.fromkeys(SELECTIONS.split(), moves.selection),
-    **dict.fromkeys(("EmptyLike", "FullLike", "ZerosLike"), zeros),
+    **dict.fromkeys(("EmptyLike", "ZerosLike"), zeros),
     "OnesLike": ones,
     **dict.fromkeys(("Conv", "SeparableConv"), windows.convolution),
     **dict.fromkeys(("AveragePool", "MaxPool"), windows.pooling),
@@ -227,10 +245,12 @@ RULES = {
     "Einsum": einsum,
     "ExtractPatches": windows.patches,
     "Flip": moves.flip,
+    "FullLike": filled,
     "GetItem": moves.get_item,
     "Glu": gated,
     "Matmul": matmul,
     "Moveaxis": moves.moveaxis,
+    "MultiHot": multi_hot,
     "Multiply": multiply,
     "OneHot": one_hot,
     "Pad": moves.pad,

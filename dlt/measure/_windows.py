@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dlt.measure._seen import NO_TAP, Seen, look_up, taps_of
+from dlt.measure._seen import NO_TAP, Seen, look_up, product, summed_up, taps_of
 
 ROUNDING = 1e-5  # a weight up to this may be a rounding error of a position
 
@@ -79,13 +79,22 @@ def cut_stamps(op, k, s, d):
 
 def convolution(op, shape, x, kernel, *more, taps=window_taps):
     """Conv, SeparableConv: windows, and sums over channels or over groups of them."""
-    if any(map(has_zeros, (kernel, *more))):
+    if not isinstance(x, Seen) or any(map(has_zeros, (kernel, *more))):
         raise NotImplementedError  # an array in place of weights: its zeros tell what is not read
     channel = channel_axis(op, len(shape))
     one_group = more or taps is stamp_taps or x.first.shape[channel] == 1
     groups = 1 if one_group else x.shape[channel] // kernel.shape[-2]
     summed = sum_groups(x, channel, groups, 1 if groups == 1 else shape[channel])
-    return slide(op, shape, summed, kernel.shape[: len(shape) - 2], op.strides, op.dilation_rate, taps)
+    found = slide(op, shape, summed, kernel.shape[: len(shape) - 2], op.strides, op.dilation_rate, taps)
+    return weighted(found, kernel, *more)
+
+
+def weighted(found, *kernels):
+    """Return what a convolution sees where its kernels are computed from the image, as by another network."""
+    computed = [kernel for kernel in kernels if isinstance(kernel, Seen)]
+    if any(kernel.first.size > 1 for kernel in computed):
+        raise NotImplementedError  # its elements see different pixels
+    return product([found, *(summed_up(x, found.shape) for x in computed)], found.shape) if computed else found
 
 
 def sum_groups(x, channel, groups, count):
@@ -112,12 +121,12 @@ def transposed(op, shape, x, kernel):
 
 def depthwise(op, shape, x, kernel):
     """DepthwiseConv: windows, each channel for itself, and its outputs side by side."""
-    if has_zeros(kernel):
+    if not isinstance(x, Seen) or has_zeros(kernel):
         raise NotImplementedError
     channel = channel_axis(op, len(shape))
     if x.first.shape[channel] > 1:
         x = sum_groups(x, channel, x.shape[channel], shape[channel])
-    return slide(op, shape, x, kernel.shape[:-2], op.strides, op.dilation_rate, window_taps)
+    return weighted(slide(op, shape, x, kernel.shape[:-2], op.strides, op.dilation_rate, window_taps), kernel)
 
 
 def pooling(op, shape, x):

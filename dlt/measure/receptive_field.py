@@ -5,7 +5,7 @@ import keras
 
 from dlt._check import fail
 from dlt.measure._field import OPEN_SIDES, AxisField, ReceptiveField, axis_field
-from dlt.measure._gradients import check_layer
+from dlt.measure._gradients import check_layer, check_one_input
 from dlt.measure._pace import repeats
 from dlt.measure._probe import MOST
 from dlt.measure._propagate import propagate
@@ -42,8 +42,8 @@ def receptive_field(model: keras.Layer, layer: str | None = None, input_shape: t
         A `ReceptiveField`.
 
     Raises:
-        ValueError: If there is no such layer or there are several, the model has several outputs, the shape of its
-            image is not known, the image has its channels first, or the model's `call` cannot be read.
+        ValueError: If there is no such layer or there are several, the model has several inputs or outputs, the shape
+            of its image is not known, the image has its channels first, or the model's `call` cannot be read.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, strides=2, padding="same")])
@@ -145,9 +145,10 @@ def beyond(own, larger, margin):
 
 def image_shape(model, input_shape):
     """Return the shape of a model's image without the batch, None where a side is open."""
+    inputs = getattr(model, "inputs", None) or []
+    check_one_input(model, inputs)
     if input_shape is None:
-        inputs = getattr(model, "inputs", None) or []
-        input_shape = inputs[0].shape[1:] if len(inputs) == 1 else ()
+        input_shape = inputs[0].shape[1:] if inputs else ()
     if len(input_shape) != 3 or input_shape[-1] is None:
         fail(
             f"{model.name} does not tell the shape of its image.",
@@ -169,7 +170,7 @@ def field_of(trace, model, layer, shape, periods):
             f"{model.name} has {len(trace.outputs)} outputs.",
             "`layer`, the name of one",
             "layer=None",
-            f"Pass one of its layers, for example layer={next(reversed(trace.layers))!r}.",
+            f"Pass one of its layers, for example layer={next(reversed(trace.layers), 'conv')!r}.",
         )
     axes = (axis_field(pair, which, shape[which], periods[which]) for which in (0, 1))
     return ReceptiveField(*axes, tuple(trace.probed), tuple(trace.unknown))

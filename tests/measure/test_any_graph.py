@@ -180,6 +180,71 @@ def test_what_depends_on_one_pixel_at_a_time_sees_all(largest):
     assert field.interval() == ((0, 23), (0, 23))
 
 
+class Computed(layers.Layer):
+    """A convolution whose kernel is computed from the image: from a few pixels of it, or from all."""
+
+    def __init__(self, convolve, few):
+        super().__init__()
+        self.convolve, self.few = convolve, few
+
+    def call(self, x):
+        kernel = x[0, 5:8, 5:8] if self.few else ops.multiply(ops.ones((3, 3, 2)), ops.mean(x))
+        return self.convolve(x, kernel[..., None], padding="same")
+
+
+@pytest.mark.parametrize("convolve", [ops.conv, ops.depthwise_conv])
+def test_a_computed_kernel_is_seen_as_well(convolve):
+    few, all_pixels = (receptive_field(on_image(Computed(convolve, few), (16, 16, 2))) for few in (True, False))
+    assert few.interval(12, 1) == ((5, 13), (0, 7))
+    assert all_pixels.interval(12, 1) == ((0, 15), (0, 15))
+    assert all_pixels.whole
+    assert not all_pixels.probed
+    assert not few.whole
+
+
+class Kernels(layers.Layer):
+    """Convolves its own weight, which is no image, with kernels computed from the image."""
+
+    def build(self, shape):
+        self.map = self.add_weight(shape=(1, *shape[1:]), initializer="ones")
+
+    def call(self, x):
+        kernel = ops.multiply(ops.ones((3, 3, 2, 2)), ops.mean(x[:, :4]))
+        found = [ops.conv(self.map, kernel), ops.depthwise_conv(self.map, kernel)[..., :2]]
+        return sum([*found, ops.conv_transpose(self.map, kernel)[:, 2:-2, 2:-2]])
+
+
+def test_a_map_that_is_no_image_is_seen_through_its_kernel():
+    field = receptive_field(on_image(Kernels(), (8, 8, 2)))
+    assert field.interval() == ((0, 3), (0, 7))
+    transposed = on_image(
+        lambda x: ops.conv_transpose(x, ops.multiply(ops.ones((3, 3, 2, 2)), ops.mean(x)), padding="same"), (8, 8, 2)
+    )
+    assert receptive_field(transposed).whole
+
+
+def test_what_fills_a_map_is_seen():
+    filled = on_image(lambda x: ops.full_like(x, ops.roll(x, 2, 1)), (8, 8, 1))
+    assert receptive_field(filled).interval(5, 5) == ((3, 3), (5, 5))
+    rows = receptive_field(on_image(lambda x: ops.multi_hot(x[..., 0], 4), (8, 8, 1)))
+    assert [(rows.height.first[0], rows.height.last[0]), rows.width.size] == [(0, 7), 8]
+
+
+class Segments(layers.Layer):
+    """Sums rows by an index that depends on the image: 0 for rows near zero, 3 for all others."""
+
+    def call(self, x):
+        index = 3 * ops.cast(ops.sum(ops.abs(x[0]), (1, 2)) > 1, "int32")
+        return ops.segment_sum(x[0], index, num_segments=4)[None]
+
+
+def test_thresholds_are_crossed_from_below():
+    model = keras.Sequential([keras.Input((6, 6, 1)), layers.Lambda(Segments().call, output_shape=(4, 6, 1))])
+    field = receptive_field(model, input_shape=(6, 6, 1))
+    assert [(field.height.first[at], field.height.last[at]) for at in (0, 3)] == [(0, 5), (0, 5)]
+    assert field.probed
+
+
 class Choice(layers.Layer):
     """Takes one of two branches."""
 
@@ -321,6 +386,30 @@ def test_several_outputs_and_flat_steps_are_clear_errors():
         effective_receptive_field(rounded, image[None])
     blank = on_image(lambda x: 0.0 * x, (8, 8, 2))
     assert measured_receptive_field(blank).size == (0, 0)
+    assert receptive_field(on_image(ops.zeros_like, (8, 8, 2))).height.row("height")[1] == 0
+
+
+def test_several_inputs_and_whole_numbers_are_clear_errors():
+    image, other, x = keras.Input((8, 8, 2)), keras.Input((8, 8, 2)), np.ones((8, 8, 2), "float32")
+    pair = keras.Model([image, other], image + ops.roll(other, 3, 1))
+    for measure in (receptive_field, measured_receptive_field):
+        with pytest.raises(ValueError, match="has 2 inputs"):
+            measure(pair, input_shape=(8, 8, 2))
+    for measure in (lambda: effective_receptive_field(pair, x[None]), lambda: jacobian(pair, x)):
+        with pytest.raises(ValueError, match="has 2 inputs"):
+            measure()
+    assert receptive_field(keras.Model(image, pair([image, 0 * image + 1]))).size == (4, 1)
+    images = keras.Input((8, 8, 2), dtype="uint8")
+    eight_bits = keras.Model(images, conv()(layers.Rescaling(1 / 255)(images)))
+    assert receptive_field(eight_bits).size == (3, 3)
+    for measure in (
+        lambda: measured_receptive_field(eight_bits),
+        lambda: effective_receptive_field(eight_bits, x[None]),
+        lambda: local_filters(eight_bits, x, [(0, 0)]),
+        lambda: jacobian(eight_bits, x),
+    ):
+        with pytest.raises(ValueError, match="takes whole numbers, so it has no derivatives"):
+            measure()
 
 
 def test_the_centre_of_influence_is_that_of_the_exact_field(rng):
