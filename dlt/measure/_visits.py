@@ -18,7 +18,7 @@ SAMPLE = 1000  # numbers that are compared first: most tensors differ in them al
 
 @dataclasses.dataclass
 class Heard:
-    """One call of a child, inside the first call of the part around it."""
+    """One call of a child, inside a call of the part around it."""
 
     child: keras.Operation
     given: tuple  # positional and named arguments
@@ -27,7 +27,7 @@ class Heard:
 
 @dataclasses.dataclass
 class Visit:
-    """The first call of a part of a model.
+    """A call of a part of a model.
 
     Attributes:
         path: String, where the part is.
@@ -55,41 +55,44 @@ class Visit:
         return self.given, self.reply, [(call.given, call.reply) for call in self.heard]
 
 
-def visit(model: keras.Operation, x: Any, other: Any) -> list[Visit]:
-    """Run a model on `x`, then on another input of the same shape, and return a `Visit` per part that ran.
+def visit(model: keras.Operation, x: Any, other: Any) -> list[list[Visit]]:
+    """Run a model on `x`, then on another input of the same shape, and return the `Visit`s of each part, in order.
 
     What is the same in both runs does not depend on the input: an array among the arguments, a position, a mask.
     """
-    inside = [Visit(path, part, children(part)) for path, part in parts(model, model.name)]
-    record(inside, model, x)
-    again = [Visit(each.path, each.part, each.children) for each in inside]
-    compare = {id(new.part): functools.partial(set_depends, old) for old, new in zip(inside, again, strict=True)}
-    record(again, model, other, compare)
-    ran = [each for each in inside if each.given is not None]
-    for each in ran:
+    first = record(model, x)
+    record(model, other, first)
+    found = [[each for each in visits if each.given is not None] for visits in first.values()]
+    for each in (each for visits in found for each in visits):
         if each.depends is None:  # did not run again
             each.depends = keras.tree.map_structure(lambda _: True, each.tensors)
-    return ran
+    return found
 
 
-def record(inside: list[Visit], model: keras.Operation, x: Any, finish: dict | None = None) -> None:
-    """Run a model and fill the visits; `finish[id(part)](visit)` is called after each, which then is emptied."""
-    stack = []
+def record(model: keras.Operation, x: Any, earlier: dict | None = None) -> dict:
+    """Run a model and return a dict, id of a part -> list of its visits, one per call.
+
+    With the visits of an earlier run, it is noted there what differs, and nothing is kept here.
+    """
+    stack, found = [], {}
     with contextlib.ExitStack() as contexts:
-        for each in inside:
-            contexts.enter_context(calling(each.part, recording(each, stack, finish)))
+        for path, part in parts(model, model.name):
+            visits = found[id(part)] = []
+            call = recording(path, part, stack, visits, None if earlier is None else earlier[id(part)])
+            contexts.enter_context(calling(part, call))
         model(x, training=False)
+    return found
 
 
-def recording(each: Visit, stack: list, finish: dict | None) -> Callable:
-    """Return the `call` of a part that notes its first call, and every call with the part around it."""
-    original, done = own_call(each.part)[1], []
+def recording(path: str, part: keras.Operation, stack: list, visits: list, earlier: list | None) -> Callable:
+    """Return the `call` of a part that notes every call, and the same with the part around it."""
+    original, inside = own_call(part)[1], children(part)
 
     @functools.wraps(original)
     def call(*args, **kwargs):
-        outer, inner = (stack[-1] if stack else None), (None if done else each)
-        done.append(True)
-        stack.append(inner)
+        outer, each, number = (stack[-1] if stack else None), Visit(path, part, inside), len(visits)
+        visits.append(each)
+        stack.append(each)
         try:
             reply = original(*args, **kwargs)
         finally:
@@ -97,15 +100,17 @@ def recording(each: Visit, stack: list, finish: dict | None) -> Callable:
         given = args, {name: value for name, value in kwargs.items() if name != "training"}
         symbols = not are_numbers((given, reply))
         if outer is not None:
-            outer.heard.append(Heard(each.part, given, reply))
+            outer.heard.append(Heard(part, given, reply))
             outer.opaque |= symbols
-        if inner is not None and not symbols:
-            inner.given, inner.reply = given, reply
-            if inner.opaque:
-                inner.children, inner.heard = [], []
-            if finish:
-                finish[id(each.part)](inner)
-                inner.given, inner.reply, inner.heard = None, None, []
+        if symbols:
+            return reply
+        each.given, each.reply = given, reply
+        if each.opaque:
+            each.children, each.heard = [], []
+        if earlier is not None:
+            if number < len(earlier):
+                set_depends(earlier[number], each)
+            each.given, each.reply, each.heard = None, None, []
         return reply
 
     return call

@@ -99,8 +99,8 @@ def homogeneity(model: Callable, x: Any, scales: Iterable[float] = SCALES) -> Ho
         A `Homogeneity`.
 
     Raises:
-        ValueError: If a scale is not a positive number, or an output is zero everywhere or not finite, so that
-            nothing can be compared.
+        ValueError: If a scale is not a positive number, the model takes whole numbers, which have no scale, or an
+            output is zero everywhere or not finite, so that nothing can be compared.
 
     >>> x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
     >>> homogeneity(keras.layers.Conv2D(4, 3, use_bias=False, activation="relu"), x).verdict
@@ -111,6 +111,7 @@ def homogeneity(model: Callable, x: Any, scales: Iterable[float] = SCALES) -> Ho
     'neither'
     """
     scales = check_scales(scales)
+    check_floats(model)
     x = keras.tree.map_structure(lambda array: ops.convert_to_numpy(array).astype("float32"), x)
     reference = outputs_of(model, x)
     scaled = [outputs_of(model, keras.tree.map_structure(lambda array, a=a: np.float32(a) * array, x)) for a in scales]
@@ -151,6 +152,18 @@ def outputs_of(model, x):
     """Return the outputs at inference as a flat list of float64 arrays."""
     outputs = model(x, training=False) if isinstance(model, keras.Layer) else model(x)
     return [ops.convert_to_numpy(ops.cast(y, "float32")).astype("float64") for y in keras.tree.flatten(outputs)]
+
+
+def check_floats(model):
+    """Raise if an input of the model is of whole numbers."""
+    dtypes = [tensor.dtype for tensor in keras.tree.flatten(getattr(model, "inputs", None) or [])]
+    if not all(map(keras.backend.is_float_dtype, dtypes)):
+        fail(
+            f"{model.name} takes whole numbers, which have no scale.",
+            "inputs of floating-point numbers",
+            f"inputs of {', '.join(dtypes)}",
+            "Pass the part of the model that comes after the embedding.",
+        )
 
 
 def check_scales(scales):

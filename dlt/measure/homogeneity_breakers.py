@@ -7,12 +7,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from dlt._check import fail
 from dlt._precision import full_float32
 from dlt.measure._trace import children, symbolic_inputs
 from dlt.measure._verdict import tolerance, verdict
 from dlt.measure._visits import ADDED, Visit, in_float32, randomised_zeros, visit
-from dlt.measure.homogeneity import SCALES, check_scales
+from dlt.measure.homogeneity import SCALES, check_floats, check_scales
 from dlt.show import Table
 
 HOMOGENEOUS = ("linear", "relu", "leaky_relu")
@@ -84,12 +83,12 @@ def homogeneity_breakers(model: keras.Layer, x: Any = None, scales: Iterable[flo
     """Find the parts of a model that break `f(a x) = a f(x)`, and say why.
 
     Three steps. The model runs once on `x`, and every layer inside, down to the innermost, keeps what it was given and
-    gave. Then each is *read* (does it own an additive weight? which activation? does it normalize by its own input?)
-    and *probed alone*: called again on its arguments times each scale. A layer that contains others is probed with its
-    children replaced by perfect ones, which return a times what they returned before; so only its own arithmetic is
-    tested, what it does before a child as well as after, and a layer nobody has read is judged by what it does. What
-    does not depend on the model's input, as an array among the arguments, is not scaled; a second run, on another
-    input, tells. Layers of Keras whose arithmetic is known are probed on a part of their maps, or not at all.
+    gave, at every call. Then each is *read* (does it own an additive weight? which activation? does it normalize by its
+    own input?) and *probed alone*: called again on its arguments times each scale. A layer that contains others is
+    probed with its children replaced by perfect ones, which return a times what they returned before; so only its own
+    arithmetic is tested, what it does before a child as well as after, and a layer nobody has read is judged by what it
+    does. What does not depend on the model's input, as an array among the arguments, is not scaled; a second run, on
+    another input, tells. Layers of Keras whose arithmetic is known are probed on a part of their maps, or not at all.
 
     Weights that are exactly zero are random while the model is probed and restored afterwards: a bias is a bias before
     training has moved it. Layers of half precision compute in float32, so that rounding is not taken for arithmetic.
@@ -122,25 +121,13 @@ def homogeneity_breakers(model: keras.Layer, x: Any = None, scales: Iterable[flo
     rng = np.random.default_rng(1)
     other = keras.tree.map_structure(lambda array: array * rng.normal(size=array.shape).astype("float32"), x)
     with in_float32(model), randomised_zeros(model):
-        found = [judge(each, factors) for each in visit(model, x, other)]
+        found = [next(filter(None, (judge(each, factors) for each in calls)), None) for calls in visit(model, x, other)]
     return Breakers(breaker for breaker in found if breaker)
 
 
 def as_float32(array: Any) -> np.ndarray:
     """Return an array or tensor as a NumPy array of float32."""
     return ops.convert_to_numpy(array).astype("float32")
-
-
-def check_floats(model: keras.Layer) -> None:
-    """Raise if an input of the model is of whole numbers."""
-    dtypes = [tensor.dtype for tensor in keras.tree.flatten(getattr(model, "inputs", None) or [])]
-    if not all(keras.backend.is_float_dtype(dtype) for dtype in dtypes):
-        fail(
-            f"{model.name} takes whole numbers, which have no scale.",
-            "inputs of floating-point numbers",
-            f"inputs of {', '.join(dtypes)}",
-            "Pass the part of the model that comes after the embedding.",
-        )
 
 
 def draw(model: keras.Layer) -> Any:

@@ -263,11 +263,42 @@ def test_a_part_that_takes_another_path_is_found():
     assert (found.path, found.error) == ("fork", np.inf)
 
 
+class Sometimes(layers.Layer):
+    """Bends its input if told to."""
+
+    def call(self, x, bent=False):
+        return ops.gelu(x) if bent else 2 * x
+
+
+class Again(keras.Model):
+    """Layers that keep the scale at their first call: it is a straight one, or one on numbers that are no input."""
+
+    def __init__(self):
+        super().__init__(name="again")
+        self.sometimes, self.biased = Sometimes(name="sometimes"), layers.Dense(4, name="biased")
+
+    def build(self, shape):
+        self.biased.build(shape)
+
+    def call(self, x):
+        weights = ops.softmax(self.biased(ops.ones((1, 4))))
+        return self.sometimes(self.sometimes(weights * self.biased(x)), bent=True)
+
+
+def test_every_call_counts():
+    model = Again()
+    model(batch((2, 4)))
+    assert homogeneity(model, batch((2, 4))).verdict == "neither"
+    assert [found.path for found in homogeneity_breakers(model, batch((2, 4)))] == ["sometimes", "biased"]
+
+
 def test_whole_numbers_have_no_scale():
     tokens = keras.Input((6,), dtype="int32")
-    with pytest.raises(ValueError, match="takes whole numbers, which have no scale") as caught:
-        homogeneity_breakers(keras.Model(tokens, layers.Embedding(5, 3)(tokens)))
-    assert "after the embedding" in str(caught.value)
+    model = keras.Model(tokens, layers.Embedding(5, 3)(tokens))
+    for measure in (homogeneity_breakers, lambda x: homogeneity(x, np.ones((1, 6)))):
+        with pytest.raises(ValueError, match="takes whole numbers, which have no scale") as caught:
+            measure(model)
+        assert "after the embedding" in str(caught.value)
 
 
 def test_a_block_is_not_accused_of_what_its_child_does():
