@@ -9,6 +9,7 @@ import contextlib
 import functools
 import importlib
 import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -90,19 +91,21 @@ class Counter:
         """Begin anew; while open, `x @ y` of tensors like those of a nest reports here: it goes past keras.ops."""
         self.clear()
         with contextlib.ExitStack() as stack:
-            for kind in {type(x) for x in keras.tree.flatten(nest) if hasattr(type(x), "__matmul__")}:
-                own, original = vars(kind).get("__matmul__"), kind.__matmul__
+            kinds = {type(x) for x in keras.tree.flatten(nest)}
+            for kind, name in itertools.product(kinds, ("__matmul__", "__rmatmul__")):  # `array @ x` is the second
+                if not hasattr(kind, name):
+                    continue
+                own, original = vars(kind).get(name), getattr(kind, name)
 
-                def heard(x1, x2, original=original):
+                def heard(x1, x2, original=original, swapped=name == "__rmatmul__"):
                     with self.state(active=False):
                         outputs = original(x1, x2)
                     if outputs is not NotImplemented:
-                        self.note(of_matmul(outputs, x1, x2))
+                        self.note(of_matmul(outputs, *((x2, x1) if swapped else (x1, x2))))
                     return outputs
 
-                kind.__matmul__ = heard
-                undo = (setattr, kind, "__matmul__", own) if own else (delattr, kind, "__matmul__")
-                stack.callback(*undo)
+                setattr(kind, name, heard)
+                stack.callback(*((setattr, kind, name, own) if own else (delattr, kind, name)))
             yield
 
     def under(self, path: str, original: Callable) -> Callable:

@@ -12,6 +12,7 @@ from dlt.measure._trace import symbolic_inputs
 from dlt.show import Table
 
 HIDING = (keras.layers.AdditiveAttention, keras.layers.Attention, keras.layers.RNN)  # with maps or states inside
+LOOPS = ("AssociativeScan", "Cond", "ForiLoop", "Map", "Scan", "Switch", "VectorizedMap", "WhileLoop")  # and branches
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -74,9 +75,9 @@ def activation_memory(model: keras.Layer, input_shape: tuple | None = None, batc
     inside, down to single layers and operations; each counts one output. What a single layer needs inside itself while
     it runs is not seen, and neither is a compiler that fuses operations: this is what the network asks for, not what a
     device reports. A layer of several others that cannot be followed counts as one output, and is listed in
-    `uncounted`; so are attention, whose maps (queries times keys) a fused kernel may never write down, and recurrent
-    layers, which keep the state of every step. Operations run in the order in which Keras runs them, and maps have the
-    dtypes that they have there.
+    `uncounted`; so are attention, whose maps (queries times keys) a fused kernel may never write down, recurrent
+    layers, which keep the state of every step, loops and branches. Operations run in the order in which Keras runs
+    them, and maps have the dtypes that they have there.
 
     Args:
         model: A built Keras model or layer.
@@ -176,9 +177,9 @@ def walk(outputs, names, prefix, steps, order):
 
 
 def hides(operation):
-    """Return whether an operation that counts as one output makes maps inside: layers, attention, or steps in time."""
+    """Return whether an operation that counts as one output makes maps inside: layers, attention, loops, branches."""
     if not isinstance(operation, keras.Layer):
-        return type(operation).__name__ == "DotProductAttention"
+        return type(operation).__name__ in ("DotProductAttention", *LOOPS)
     return isinstance(operation, HIDING) or bool(operation._flatten_layers(include_self=False))
 
 

@@ -140,6 +140,39 @@ def test_fused_attention_is_said():
     assert len(memory.uncounted) == 1
 
 
+class Inside(layers.Layer):
+    """Runs a wide layer and a narrow one inside a loop or a branch."""
+
+    def __init__(self, around):
+        super().__init__(name="inside")
+        self.around, self.wide, self.narrow = around, layers.Dense(100), layers.Dense(4)
+
+    def build(self, shape):
+        self.wide.build(shape)
+        self.narrow.build((*shape[:-1], 100))
+
+    def call(self, x):
+        return self.around(lambda y: self.narrow(self.wide(y)), x)
+
+
+AROUND = {
+    "fori_loop": lambda f, x: ops.fori_loop(0, 3, lambda i, y: f(y), x),
+    "while_loop": lambda f, x: ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, f(y)), (0, x))[1],
+    "map": lambda f, x: ops.map(f, x),
+    "cond": lambda f, x: ops.cond(ops.sum(x) > 0, lambda: f(x), lambda: x),
+    "switch": lambda f, x: ops.switch(ops.cast(ops.sum(x) > 0, "int32"), [lambda y: y, f], x),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_loops_and_branches_are_said(name):
+    (hidden,) = activation_memory(keras.Sequential([keras.Input((6, 4)), Inside(AROUND[name])])).uncounted
+    assert hidden.startswith("inside")
+    bare = keras.Input((6, 4))
+    loop = keras.Model(bare, ops.fori_loop(0, 3, lambda i, y: y + ops.mean(ops.repeat(y, 9, axis=1)), bare))
+    assert len(activation_memory(loop).uncounted) == 1
+
+
 def test_what_has_no_known_size_is_an_error():
     images = keras.Input((4, 4, 1))
     model = keras.Model(images, Boxless(name="found")(images))

@@ -140,6 +140,19 @@ def test_what_is_not_known_is_said():
         assert macs(model).uncounted == (model.operations[-1].name,)
 
 
+class Left(layers.Layer):
+    """Multiplies with an array, no weight, from the left: past keras.ops, by the operator of the backend's tensors."""
+
+    def call(self, x):
+        return np.ones((5, 8), "float32") @ x
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch multiplies no NumPy arrays")
+def test_an_array_on_the_left_counts():
+    result = macs(keras.Sequential([keras.Input((8, 4)), Left()]))
+    assert (result.total, result.uncounted) == (5 * 8 * 4, ())
+
+
 def test_attention_counts_its_products():
     tokens = keras.Input((5, 8))
     projections, products = 4 * 5 * 8 * 8, 2 * 2 * 5 * 5 * 4
