@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from dlt._check import check_images
+from dlt._check import check_images, fail
 from dlt.show import Table
 
 DEAD = 0.01  # of the strongest channel
@@ -67,7 +67,7 @@ def channel_diversity(maps: Any) -> ChannelDiversity:
         A `ChannelDiversity`.
 
     Raises:
-        ValueError: If `maps` is not a batch of images.
+        ValueError: If `maps` is not a batch of images, or not all of its numbers are finite.
 
     >>> ramp = np.linspace(-1, 1, 16, dtype="float32").reshape(1, 4, 4, 1)
     >>> channel_diversity(np.concatenate([ramp, 2 * ramp, -ramp, -3 * ramp], axis=-1))
@@ -76,6 +76,13 @@ def channel_diversity(maps: Any) -> ChannelDiversity:
     """
     maps = ops.convert_to_numpy(maps).astype("float64")
     check_images("channel_diversity", maps.shape)
+    if not (maps.size and np.isfinite(maps).all()):
+        fail(
+            "Channels cannot be compared.",
+            "at least one image, all numbers of which are finite",
+            f"maps of shape {maps.shape}, {maps.size - np.isfinite(maps).sum()} numbers of them not finite",
+            "Look for an overflow in the layer that made them.",
+        )
     vectors = maps.reshape(len(maps), -1, maps.shape[-1])  # (B, H * W, C)
     lengths = np.sqrt(np.sum(vectors**2, axis=1, keepdims=True))  # (B, 1, C)
     alive = lengths >= np.maximum(DEAD * lengths.max(-1, keepdims=True), np.finfo("float64").tiny)

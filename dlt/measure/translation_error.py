@@ -85,7 +85,8 @@ def translation_error(
 
     Raises:
         ValueError: If `images` are no images or have their channels first, a shift is no positive whole number, the
-            stride cannot be told, or nothing is left to compare.
+            network has several outputs or gives numbers that are not finite, the stride cannot be told, or nothing is
+            left to compare.
 
     >>> from keras import layers
     >>> images = np.random.default_rng(0).normal(size=(1, 32, 32, 3)).astype("float32")
@@ -104,7 +105,7 @@ def translation_error(
             f"shifts={shifts}, images of {images.shape[1]} x {images.shape[2]} pixels",
             "Pass larger images or smaller shifts.",
         )
-    first, *moved = (outputs_of(model, images[:, d : d + height, d : d + width])[0] for d in (0, *shifts))
+    first, *moved = (one_of(outputs_of(model, images[:, d : d + height, d : d + width])) for d in (0, *shifts))
     if first.ndim != 4:
         return TranslationError(
             shifts, tuple(relative(first, y, d, margin) for d, y in zip(shifts, moved, strict=True)), None
@@ -114,6 +115,18 @@ def translation_error(
     errors = [relative(still, y, d, margin) for d, (still, y) in zip(shifts, pairs, strict=True)]
     rows, columns = (int(step) if step.denominator == 1 else float(step) for step in steps)
     return TranslationError(shifts, tuple(errors), rows if rows == columns else (rows, columns))
+
+
+def one_of(outputs):
+    """Return the only output of a network, if it is finite."""
+    if len(outputs) != 1 or not np.isfinite(outputs[0]).all():
+        fail(
+            "Outputs cannot be compared.",
+            "a network with one output, all numbers of which are finite",
+            f"outputs of shapes {', '.join(str(y.shape) for y in outputs)}",
+            "Pass a function that picks one output, and look for an overflow.",
+        )
+    return outputs[0]
 
 
 class Function(keras.Layer):

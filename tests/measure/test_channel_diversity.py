@@ -47,6 +47,15 @@ def test_the_ratio_is_that_of_the_eigenvalues(rng):
     assert abs(channel_diversity(maps).participation_ratio - values.sum() ** 2 / (values**2).sum()) < 1e-9
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_an_error(rng, value):
+    maps = rng.normal(size=(2, 4, 4, 3))
+    maps[0, 0, 0, 0] = value
+    for bad in (maps, maps[:0]):
+        with pytest.raises(ValueError, match="at least one image, all numbers of which are finite"):
+            channel_diversity(bad)
+
+
 def test_wants_images():
     with pytest.raises(ValueError, match=r"channel_diversity works on batches of images"):
         channel_diversity(np.zeros((4, 4)))

@@ -73,6 +73,9 @@ def test_bad_arguments():
         translation_error(layers.ReLU(), photo()[0])
     with pytest.raises(ValueError, match="Nothing is left to compare"):
         translation_error(layers.ReLU(), photo(), margin=60)
+    for bad in (lambda x: [x, -x], lambda x: x * np.float32("nan")):
+        with pytest.raises(ValueError, match="one output, all numbers of which are finite"):
+            translation_error(bad, photo())
 
 
 @pytest.mark.parametrize(
