@@ -22,7 +22,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 BUILD = ROOT / "build"
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-SCRIPT, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
+# Of the two builds with WebGPU this is the smaller by 10 MB; browsers need `WebAssembly.Suspending` (JSPI) for it.
+RUNTIMES = {
+    "wasm": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
+    "webgpu": ("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm"),
+}
 LICENSE = """MIT License
 
 Copyright (c) Microsoft Corporation
@@ -84,9 +88,12 @@ def listing(folder: pathlib.Path) -> dict[str, Any]:
     def size(name: str) -> int:
         return (folder / name).stat().st_size
 
+    runtimes = {
+        device: {"script": script, "wasm": wasm, "bytes": size(wasm)} for device, (script, wasm) in RUNTIMES.items()
+    }
     networks = {name: {"file": f"{name}.onnx", "bytes": size(f"{name}.onnx"), **how} for name, how in NETWORKS.items()}
     return {
-        "runtime": {"script": SCRIPT, "wasm": WASM, "bytes": size(WASM)},
+        "runtimes": runtimes,
         "networks": networks,
         "photos": [{"file": f"{name}.png", "title": title} for name, (title, *_) in PHOTOS.items()],
         "nuclei": [{"file": f"{name}.png", "title": title} for name, (title, _) in CROPS.items()],
@@ -94,16 +101,17 @@ def listing(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def runtime_files() -> pathlib.Path:
-    """Return a folder with the two files of ONNX Runtime Web and its licence, fetched once and checked."""
+    """Return a folder with ONNX Runtime Web, two files for each device, and its licence, fetched once and checked."""
     folder = BUILD / f"{PACKAGE}-{VERSION}"
-    if (folder / "LICENSE.txt").exists():
+    names = [name for pair in RUNTIMES.values() for name in pair]
+    if all((folder / name).exists() for name in (*names, "LICENSE.txt")):
         return folder
     with tempfile.TemporaryDirectory() as temporary:
         archive = fetch(pathlib.Path(temporary))
         check_integrity(archive)
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as package:
-            for name in (SCRIPT, WASM):
+            for name in names:
                 member = package.extractfile(f"package/dist/{name}")
                 assert member is not None
                 (folder / name).write_bytes(member.read())

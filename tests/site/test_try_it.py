@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.site.conftest import DESK, HTML, MEASURE, PHONE, go, new_page, violations
+from tests.site.conftest import CHROMIUM, DESK, HTML, MEASURE, PHONE, QUIET, go, new_page, violations
 
 pytestmark = pytest.mark.site
 FILES = HTML / "_static" / "try-it" / "files"
 PAGE = "book/try-it.html"
 MODULES = "/_static/try-it"
 HEAVY = (".wasm", ".onnx", ".mjs")
+PRETENDED = "Object.defineProperty(navigator, 'gpu', { value: { requestAdapter: async () => ({}) } })"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,8 +42,9 @@ def live(context, site):
     page.close()
 
 
-def opened_page(context, site):
+def opened_page(context, site, script=""):
     page = new_page(context, site)
+    page.add_init_script(script)
     page.requested = []
     page.on("request", lambda request: page.requested.append(request.url))
     go(page, PAGE)
@@ -64,6 +66,11 @@ def answer(page, panel):
     return page.inner_text(f"#try-{panel} .pictures")
 
 
+def loaded(page):
+    """Return the names of what was loaded of runtimes and networks."""
+    return sorted(url.rsplit("/", 1)[1] for url in page.requested if url.endswith(HEAVY))
+
+
 def change(page, name, value):
     """Move a slider or choose from a list; the old answer is gone at once."""
     page.evaluate("document.querySelectorAll('.try-it [role=status]').forEach(e => { e.textContent = '' })")
@@ -78,20 +85,20 @@ def shown(text, after):
     return float(re.search(rf"{after}\D*?(-?[\d.]+(?:e[-+]\d+)?)", text)[1])
 
 
-def in_browser(page, network, images):
+def in_browser(page, network, images, device="wasm"):
     """Return what the page's own modules make of images, floats of shape (height, width, channels)."""
-    script = f"""async ([network, images]) => {{
+    script = f"""async ([network, device, images]) => {{
         const {{ load, denoise }} = await import("{MODULES}/network.js");
-        await load(network);
+        await load(network, device);
         const answers = [];
         for (const [height, width, channels, data] of images) {{
             const image = {{ height, width, channels, data: Float32Array.from(data) }};
-            answers.push([...(await denoise(network, image)).data]);
+            answers.push([...(await denoise(network, device, image)).data]);
         }}
         return answers;
     }}"""
     packed = [[*image.shape, image.ravel().tolist()] for image in images]
-    answers = page.evaluate(script, [network, packed])
+    answers = page.evaluate(script, [network, device, packed])
     return [np.reshape(each, (*image.shape[:2], -1)) for each, image in zip(answers, images, strict=True)]
 
 
@@ -103,16 +110,13 @@ def noisy(image, sigma):
 def test_nothing_is_loaded_before_it_is_asked_for_and_nothing_leaves_the_site(live, site, made):
     change(live, "noise", 30)
     live.wait_for_timeout(300)
-    assert not [url for url in live.requested if url.endswith(HEAVY)]
+    assert loaded(live) == []
     button = live.inner_text("#try-denoise .load")
-    wanted = (made["runtime"]["bytes"] + made["networks"]["denoiser_color"]["bytes"]) / 1e6
+    wanted = (made["runtimes"]["wasm"]["bytes"] + made["networks"]["denoiser_color"]["bytes"]) / 1e6
     assert f"{wanted:.1f} MB" in button
     press_load(live, "denoise")
-    assert sorted(url.rsplit("/", 1)[1] for url in live.requested if url.endswith(HEAVY)) == [
-        "denoiser_color.onnx",
-        "ort-wasm-simd-threaded.wasm",
-        "ort.wasm.bundle.min.mjs",
-    ]
+    assert re.search(r"denoised in \d+ ms by WebAssembly", live.inner_text("#try-denoise [role=status]"))
+    assert loaded(live) == ["denoiser_color.onnx", "ort-wasm-simd-threaded.wasm", "ort.wasm.bundle.min.mjs"]
     assert [url for url in live.requested if not url.startswith((site, "blob:", "data:"))] == []
 
 
@@ -308,6 +312,110 @@ def test_the_map_of_nuclei_is_that_of_keras(live, dlt):
     np.testing.assert_allclose(found, answer, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def carded(browser, site):
+    """The page in a browser that has a graphics card, if only an imitated one."""
+    flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+    with browser.browser_type.launch(executable_path=CHROMIUM, args=[*QUIET, *flags]) as other:
+        context = other.new_context(viewport=DESK, base_url=site)
+        context.set_default_timeout(120_000)
+        page = opened_page(context, site)
+        if not page.evaluate(f"async () => (await import('{MODULES}/network.js')).hasCard()"):
+            pytest.skip(f"this browser imitates no graphics card for {' '.join(flags)}, or has no JSPI")
+        yield page
+        assert page.problems == []
+
+
+def test_the_graphics_card_is_used_when_it_is_asked_for(carded, made, dlt, tmp_path):
+    """Its build of the runtime and no other is loaded, only then; the decibels are those of Keras."""
+    image = dlt.data.photos("astronaut")["astronaut"][100:113, 200:211]
+    Image.fromarray(image).save(tmp_path / "small.png")
+    carded.set_input_files("#try-denoise input[type=file]", tmp_path / "small.png")
+    carded.wait_for_function("document.querySelector('#try-denoise canvas').width === 11")
+    assert carded.locator("#try-denoise .with-card").is_visible()
+    assert loaded(carded) == []
+    runtime, network = made["runtimes"]["webgpu"], made["networks"]["denoiser_color"]
+    carded.check("#try-denoise [name=card]")
+    assert f"(WebGPU, {runtime['bytes'] / 1e6:.1f} MB)" in carded.inner_text("#try-denoise .with-card")
+    size = f"({(runtime['bytes'] + network['bytes']) / 1e6:.1f} MB, once)"
+    carded.wait_for_function(f"document.querySelector('#try-denoise .load').textContent.includes('{size}')")
+    assert loaded(carded) == []
+    carded.evaluate(WATCH, "try-denoise")
+    text = press_load(carded, "denoise")
+    assert loaded(carded) == sorted([network["file"], runtime["script"], runtime["wasm"]])
+    steps = [value for word, value in carded.evaluate("window.steps") if word == "Loading"]
+    assert steps == sorted(steps)
+    assert len(set(steps)) >= 5
+    assert steps[-1] == 1
+    assert re.search(r"denoised in \d+ ms by WebGPU", carded.inner_text("#try-denoise [role=status]"))
+    clean = image.astype("float32") / 255
+    noise = carded.evaluate(f"async n => [...(await import('{MODULES}/picture.js')).normal(n)]", clean.size)
+    given = (clean + 50 / 255 * np.reshape(noise, clean.shape)).astype("float32")
+    decibels = -10 * np.log10(np.mean((dlt.predict.denoise(given) - clean) ** 2))
+    assert shown(text, "denoised: ") == pytest.approx(decibels, abs=0.06)
+    carded.uncheck("#try-denoise [name=card]")  # from now on without it: the network is there, its runtime is not
+    size = f"({made['runtimes']['wasm']['bytes'] / 1e6:.1f} MB, once)"
+    carded.wait_for_function(f"document.querySelector('#try-denoise .load').textContent.includes('{size}')")
+    press_load(carded, "denoise")
+    assert re.search(r"denoised in \d+ ms by WebAssembly", carded.inner_text("#try-denoise [role=status]"))
+    assert loaded(carded).count(network["file"]) == 1
+    assert carded.inner_text(".without-card") == ""
+
+
+@pytest.mark.parametrize("network", ["denoiser_color", "faint_biased", "nuclei"])
+def test_the_graphics_card_answers_what_keras_answers(carded, dlt, network):
+    """One network of each kind, at an odd size; that it is not WebAssembly once more is seen in the last digits."""
+    create = {
+        "denoiser_color": lambda: dlt.models.create_denoiser(3, pretrained=True),
+        "faint_biased": lambda: dlt.models.create_convunext_denoiser(pretrained="sigma_10", use_bias=True),
+        "nuclei": lambda: dlt.models.create_nuclei_segmenter("unet", pretrained="nuclei"),
+    }
+    photo = dlt.data.photos("astronaut")["astronaut"][100:113, 200:211]
+    image = noisy(photo[..., :1] if network == "faint_biased" else photo, 25)
+    expected = dlt.predict.padded(create[network](), image[None])[0]
+    (found,) = in_browser(carded, network, [image], "webgpu")
+    (other,) = in_browser(carded, network, [image])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert 0 < np.abs(found - other).max() < 1e-4
+
+
+def test_no_graphics_card_is_offered_where_there_is_none(live):
+    assert live.evaluate(f"async () => (await import('{MODULES}/network.js')).hasCard()") is False
+    live.wait_for_timeout(300)
+    assert live.locator(".with-card").evaluate_all("all => all.map(e => e.hidden)") == [True, True]
+
+
+BROKEN = """
+export const env = { wasm: {} };
+export class Tensor {}
+const run = async () => { throw new Error("the device is lost"); };
+export const InferenceSession = { create: async () => ({ inputNames: ["x"], outputNames: ["y"], run }) };
+"""
+
+
+@pytest.mark.parametrize(("panel", "broken"), [("denoise", "session"), ("nuclei", "session"), ("denoise", "run")])
+def test_a_graphics_card_that_fails_is_named_and_webassembly_computes(context, site, made, panel, broken):
+    """A card that is no card, so that there is no session; or a session that fails when it runs."""
+    page = opened_page(context, site, PRETENDED)
+    if broken == "run":
+        script = {"content_type": "text/javascript", "body": BROKEN}
+        page.route(f"**/{made['runtimes']['webgpu']['script']}", lambda route: route.fulfill(**script))
+    page.check(f"#try-{panel} [name=card]")
+    assert loaded(page) == []
+    press_load(page, panel)
+    line = page.inner_text(f"#try-{panel} .without-card")
+    assert line.startswith("WebGPU did not work, so WebAssembly computes. The reason: ")
+    assert {"session": "no available backend", "run": "the device is lost"}[broken] in line
+    assert re.search(r"in \d+ ms by WebAssembly", page.inner_text(f"#try-{panel} [role=status]"))
+    assert not page.query_selector(f"#try-{panel}.failed")
+    assert page.is_disabled(f"#try-{panel} [name=card]")
+    assert not page.is_checked(f"#try-{panel} [name=card]")
+    both = [name for device in made["runtimes"].values() for name in (device["script"], device["wasm"])]
+    assert set(both) < set(loaded(page))
+    assert page.problems == []
+    page.close()
+
+
 DROP = """([selector, name, data]) => {
     const dataTransfer = new DataTransfer();
     const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
@@ -341,7 +449,7 @@ def test_a_file_is_dropped_on_the_page(context, site, tmp_path, panel, canvas):
     page.wait_for_selector(f"#try-{panel}.failed")
     assert "notes.png is no image" in page.inner_text(f"#try-{panel} [role=status]")
     assert page.problems == []
-    assert not [url for url in page.requested if url.endswith(HEAVY)]
+    assert loaded(page) == []
     page.close()
 
 
@@ -379,13 +487,14 @@ def test_the_progress_bar_rises_to_its_end(context, site, tmp_path, panel, verb)
 
 @pytest.fixture(scope="module")
 def answered(context, site):
-    """The page on a phone, with an answer in both panels."""
-    page = new_page(context, site)
+    """The page on a phone, with an answer in both panels; one tried the graphics card and failed, one may still try."""
+    page = opened_page(context, site, PRETENDED)
     page.set_viewport_size(PHONE)
-    go(page, PAGE)
+    page.check("#try-denoise [name=card]")
     for panel in ("denoise", "nuclei"):
-        page.wait_for_selector(f"#try-{panel}[data-ready]")
         press_load(page, panel)
+    assert page.is_visible("#try-denoise .without-card")
+    assert page.is_visible("#try-nuclei [name=card]")
     assert page.problems == []
     yield page
     page.close()
@@ -438,19 +547,26 @@ FOCUS = """() => {
 
 def test_everything_can_be_reached_and_done_by_keyboard(context, site, tmp_path):
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "mine.png")
-    page = opened_page(context, site)
+    page = opened_page(context, site, PRETENDED)
+    page.wait_for_selector("#try-denoise [name=card]")
     page.on("filechooser", lambda chooser: chooser.set_files(tmp_path / "mine.png"))
     page.focus("#try-denoise .examples button")
     page.keyboard.press("Shift+Tab")
     reached = []
-    for _ in range(9):
+    for _ in range(10):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(FOCUS))
-    names = ["button"] * 3 + ["file", "noise", "light", "network", "size", "button.load"]
+    names = ["button"] * 3 + ["file", "noise", "light", "network", "size", "card", "button.load"]
     assert reached == [[name, True] for name in names]
     page.keyboard.press("Enter")
     answer(page, "denoise")
     page.keyboard.press("Shift+Tab")  # the button is gone, and the focus is still where it was
+    assert page.evaluate(FOCUS)[0] == "card"
+    page.keyboard.press("Space")
+    assert page.is_checked("#try-denoise [name=card]")
+    page.keyboard.press("Space")
+    answer(page, "denoise")
+    page.keyboard.press("Shift+Tab")
     assert page.evaluate(FOCUS)[0] == "size"
     page.keyboard.press("ArrowDown")
     page.wait_for_function("document.querySelector('[name=size]').value === '512'")

@@ -41,10 +41,13 @@ def registry(tmp_path, monkeypatch):
         server.shutdown()
 
 
-def archive(script=b"script", wasm=b"wasm"):
+RUNTIMES = [name for pair in try_it.RUNTIMES.values() for name in pair]
+
+
+def archive():
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as package:
-        for name, data in {try_it.SCRIPT: script, try_it.WASM: wasm, "other.js": b"more"}.items():
+        for name, data in {**{name: name.encode() for name in RUNTIMES}, "other.js": b"more"}.items():
             member = tarfile.TarInfo(f"package/dist/{name}")
             member.size = len(data)
             package.addfile(member, io.BytesIO(data))
@@ -66,15 +69,18 @@ def test_another_file_than_the_checked_one_stops_the_build(book, registry):
         try_it.write_try_it(book, "package")
 
 
-def test_two_files_and_the_licence_are_taken_once(book, registry, monkeypatch):
+def test_the_runtimes_and_the_licence_are_taken_once(book, registry, monkeypatch):
     package = registry / f"{try_it.PACKAGE}-{try_it.VERSION}.tgz"
     package.write_bytes(archive())
     monkeypatch.setattr(try_it, "check_integrity", lambda path: None)
     folder = try_it.runtime_files()
+    (folder / RUNTIMES[-1]).unlink()  # an older build has not known it
+    assert try_it.runtime_files() == folder
     package.unlink()
     assert try_it.runtime_files() == folder
-    assert sorted(path.name for path in folder.iterdir()) == sorted(["LICENSE.txt", try_it.SCRIPT, try_it.WASM])
-    assert (folder / try_it.WASM).read_bytes() == b"wasm"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["LICENSE.txt", *RUNTIMES])
+    for name in RUNTIMES:
+        assert (folder / name).read_bytes() == name.encode()
     assert "Microsoft" in (folder / "LICENSE.txt").read_text()
 
 

@@ -50,12 +50,12 @@ async function show(loaded, signal) {
   const started = performance.now();
   const answer = await run(noisy, "Denoising", signal);
   if (!answer || signal.aborted) return;
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const time = panel.since(started);
   draw(canvas("denoised"), answer);
   canvas("denoised").classList.remove("old");
   say("denoised", `denoised: ${reached(answer)}`);
   await halfTheLight(noisy, answer, factor, signal);
-  if (!signal.aborted) panel.progress(`${clean.width} x ${clean.height} pixels denoised in ${seconds} s.`);
+  if (!signal.aborted) panel.progress(`${clean.width} x ${clean.height} pixels denoised in ${time}.`);
 }
 
 /** Denoise the picture in another light, and compare: f(a y) = a f(y)? */
@@ -70,7 +70,7 @@ async function halfTheLight(noisy, answer, factor, signal) {
 
 function run(image, verb, signal) {
   const tiles = (done, total) => signal.aborted || panel.progress(`${verb}: ${done} of ${total} tiles`, done / total);
-  return denoise(panel.network(), image, tiles, signal);
+  return denoise(...panel.wanted, image, tiles, signal);
 }
 
 whenMade("try-denoise", async ({ photos }) => {

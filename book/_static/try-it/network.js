@@ -39,36 +39,45 @@ function ask(message, progress, signal) {
 /** Return the address of a file that the build has made. */
 export const address = (name) => new URL(`files/${name}`, here).href;
 
-async function resolved(name) {
-  const { runtime, networks } = await files;
+/** Return whether ONNX Runtime's build for WebGPU can run: it needs a graphics card, and wasm that can wait (JSPI). */
+export const hasCard = async () => "Suspending" in WebAssembly && Boolean(await navigator.gpu?.requestAdapter());
+
+async function resolved(name, device) {
+  const { runtimes, networks } = await files;
+  const { script, wasm, bytes } = runtimes[device];
   const network = { ...networks[name], file: address(networks[name].file) };
-  return { runtime: { ...runtime, script: address(runtime.script), wasm: address(runtime.wasm) }, network };
+  return { device, runtime: { script: address(script), wasm: address(wasm), bytes }, network };
 }
 
-/** Load a network, and the runtime before the first one. Asked again, it answers at once; a failed load is forgotten. */
-export function load(name, progress) {
-  if (!loads.has(name)) {
-    const loading = resolved(name).then((found) => ask({ task: "load", ...found }, progress));
-    loads.set(name, loading);
-    loading.catch(() => loads.delete(name));
+/**
+ * Load a network, and before the first one on a device, "wasm" or "webgpu", its runtime. Asked again, it answers at
+ * once; a failed load is forgotten.
+ */
+export function load(name, device, progress) {
+  const key = `${name}/${device}`;
+  if (!loads.has(key)) {
+    const loading = resolved(name, device).then((found) => ask({ task: "load", ...found }, progress));
+    loads.set(key, loading);
+    loading.catch(() => loads.delete(key));
   }
-  return loads.get(name);
+  return loads.get(key);
 }
 
-/** Return how many bytes are still to be loaded for a network. */
-export async function missingBytes(name) {
-  const { runtime, networks } = await files;
-  return loads.has(name) ? 0 : networks[name].bytes + (loads.size ? 0 : runtime.bytes);
+/** Return how many bytes are still to be loaded for a network on a device. */
+export async function missingBytes(name, device) {
+  const { runtimes, networks } = await files;
+  const keys = [...loads.keys()];
+  const hasWeights = keys.some((key) => key.startsWith(`${name}/`));
+  const hasRuntime = keys.some((key) => key.endsWith(`/${device}`));
+  return (hasWeights ? 0 : networks[name].bytes) + (hasRuntime ? 0 : runtimes[device].bytes);
 }
 
 /** Denoise an image with values around 0 ... 1; null if it was cancelled, by the `AbortSignal`. */
-export async function denoise(name, image, progress, signal) {
-  const { network } = await resolved(name);
-  return ask({ task: "denoise", network, image }, progress, signal);
+export async function denoise(name, device, image, progress, signal) {
+  return ask({ task: "denoise", ...(await resolved(name, device)), image }, progress, signal);
 }
 
 /** Number the nuclei in an RGB image with values 0 ... 255: {labels, count}, or null if it was cancelled. */
-export async function count(name, image, minArea, progress, signal) {
-  const { network } = await resolved(name);
-  return ask({ task: "count", network, image, minArea }, progress, signal);
+export async function count(name, device, image, minArea, progress, signal) {
+  return ask({ task: "count", ...(await resolved(name, device)), image, minArea }, progress, signal);
 }

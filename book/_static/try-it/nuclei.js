@@ -12,11 +12,11 @@ async function show(loaded, signal) {
   if (!loaded) return panel.progress("");
   const started = performance.now();
   const tiles = (done, total) => signal.aborted || panel.progress(`Counting: ${done} of ${total} tiles`, done / total);
-  const found = await count("nuclei", picture, Number(panel.$("[name=area]").value) || 1, tiles, signal);
+  const found = await count(...panel.wanted, picture, Number(panel.$("[name=area]").value) || 1, tiles, signal);
   if (!found || signal.aborted) return;
   drawObjects(canvas, picture, found.labels);
   panel.$("figcaption").textContent = `${found.count} nuclei; where two touch, their colours differ`;
-  panel.progress(`Counted in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
+  panel.progress(`Counted in ${panel.since(started)}.`);
 }
 
 whenMade("try-nuclei", async ({ nuclei }) => {

@@ -1,8 +1,9 @@
 // What both panels share: choosing a picture, loading a network, saying how far the work is, and what went wrong.
 
-import { address, files, load, missingBytes } from "./network.js";
+import { address, files, hasCard, load, missingBytes } from "./network.js";
 import { read } from "./picture.js";
 
+const COMPUTES = { wasm: "WebAssembly, on one core", webgpu: "WebGPU, on your graphics card" };
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 export class Panel {
@@ -14,6 +15,21 @@ export class Panel {
     this.status = this.$("[role=status]");
     this.bar = this.$("progress");
     this.button = this.$(".load");
+    this.card = this.$("[name=card]");
+  }
+
+  /** The network and the device in use: "webgpu" where the reader has chosen it, and "wasm" everywhere else. */
+  get wanted() {
+    return [this.network(), this.card.checked ? "webgpu" : "wasm"];
+  }
+
+  get isLoaded() {
+    return this.loaded.has(String(this.wanted));
+  }
+
+  /** Say how long something took, and what has computed it. */
+  since(started) {
+    return `${Math.round(performance.now() - started)} ms by ${COMPUTES[this.wanted[1]]}`;
   }
 
   $(selector) {
@@ -35,6 +51,9 @@ export class Panel {
       if (file) this.take(file, file.name);
     };
     this.button.onclick = () => this.guarded(() => this.loadNetwork());
+    this.card.onchange = () => this.refresh();
+    this.card.checked = false; // some browsers remember it over a reload
+    this.offerCard(); // beside the rest: a driver that answers late holds nothing up
     await this.offer();
     await this.take(address(examples[0].file), examples[0].title);
     this.root.dataset.ready = "";
@@ -42,10 +61,31 @@ export class Panel {
 
   /** Say on the button what is still to be loaded, or take it away. */
   async offer() {
-    const bytes = await missingBytes(this.network());
-    this.button.hidden = this.loaded.has(this.network());
+    const bytes = await missingBytes(...this.wanted);
+    this.button.hidden = this.isLoaded;
     const size = bytes ? ` (${megabytes(bytes)}, once)` : "";
     this.button.textContent = `${this.button.dataset.verb}: load the network${size}`;
+  }
+
+  /** Let the reader choose the graphics card, where there is one. */
+  async offerCard() {
+    if (!(await hasCard())) return;
+    this.$(".card-size").textContent = megabytes((await files).runtimes.webgpu.bytes);
+    this.$(".with-card").hidden = false;
+  }
+
+  /** Do some work; where the graphics card fails at it, say so, and go on without the card. */
+  async orWithoutCard(work) {
+    const [, device] = this.wanted;
+    try {
+      await work();
+    } catch (error) {
+      if (device === "wasm") throw error;
+      if (this.card.disabled) return; // another failure has come first, and its work goes on
+      Object.assign(this.card, { checked: false, disabled: true });
+      this.$(".without-card").textContent = `WebGPU did not work, so WebAssembly computes. The reason: ${error.message}`;
+      await this.loadNetwork();
+    }
   }
 
   /** Show a picture: a file, or the address of one. */
@@ -66,17 +106,19 @@ export class Panel {
     return this.source && this.take(...this.source);
   }
 
-  async loadNetwork() {
-    const name = this.network();
-    this.button.disabled = true;
-    try {
-      await load(name, (done, total) => this.progress(`Loading ${megabytes(done)} of ${megabytes(total)}`, done / total));
-      this.loaded.add(name);
-    } finally {
-      this.button.disabled = false;
-      await this.offer();
-    }
-    await this.refresh();
+  loadNetwork() {
+    return this.orWithoutCard(async () => {
+      const { wanted } = this;
+      this.button.disabled = true;
+      try {
+        await load(...wanted, (done, total) => this.progress(`Loading ${megabytes(done)} of ${megabytes(total)}`, done / total));
+        this.loaded.add(String(wanted));
+      } finally {
+        this.button.disabled = false;
+        await this.offer();
+      }
+      await this.refresh();
+    });
   }
 
   /** Draw anew, and give up what was being computed for the old settings. */
@@ -85,7 +127,7 @@ export class Panel {
       this.work?.abort();
       const { signal } = (this.work = new AbortController());
       await this.offer();
-      if (this.picture && !signal.aborted) await this.draw(this.loaded.has(this.network()), signal);
+      if (this.picture && !signal.aborted) await this.orWithoutCard(() => this.draw(this.isLoaded, signal));
     });
   }
 

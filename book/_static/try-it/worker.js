@@ -3,8 +3,9 @@
 import { nucleiView, objects } from "./objects.js";
 import { inTiles } from "./tiles.js";
 
-const sessions = {};
-let ort;
+const runtimes = {}; // by device: "wasm" or "webgpu"
+const weights = {}; // by address, for both devices
+const sessions = {}; // by address and device
 const cancelled = new Set(); // jobs that nobody waits for any more
 let queue = Promise.resolve(); // one job at a time
 
@@ -25,22 +26,24 @@ async function perform(job) {
 }
 
 const tasks = {
-  async load({ id, runtime, network }) {
-    const total = (ort ? 0 : runtime.bytes) + network.bytes;
+  async load({ id, device, runtime, network }) {
+    const total = (runtimes[device] ? 0 : runtime.bytes) + (weights[network.file] ? 0 : network.bytes);
     let received = 0;
     const count = (bytes) => say({ id, kind: "progress", done: (received += bytes), total });
-    ort ??= await loadRuntime(runtime, count);
-    sessions[network.file] ??= await ort.InferenceSession.create(await fetched(network.file, count));
+    const ort = (runtimes[device] ??= await loadRuntime(runtime, count));
+    const file = (weights[network.file] ??= await fetched(network.file, count));
+    const options = { executionProviders: [device], logSeverityLevel: 3 }; // that sizes are computed on the CPU is no warning
+    sessions[[network.file, device]] ??= await ort.InferenceSession.create(file, options);
     return { answer: true };
   },
 
-  async denoise({ id, network, image }) {
-    const answer = await predict(id, network, image);
+  async denoise({ id, device, network, image }) {
+    const answer = await predict(id, device, network, image);
     return { answer, transfer: answer ? [answer.data.buffer] : [] };
   },
 
-  async count({ id, network, image, minArea }) {
-    const found = await predict(id, network, nucleiView(image));
+  async count({ id, device, network, image, minArea }) {
+    const found = await predict(id, device, network, nucleiView(image));
     const answer = found && objects(found, { minArea });
     return { answer, transfer: answer ? [answer.labels.buffer] : [] };
   },
@@ -67,10 +70,10 @@ async function fetched(url, count) {
 }
 
 /** Return a network's answer for an image of any size, or null when the job was cancelled. */
-function predict(id, network, image) {
-  const session = sessions[network.file];
+function predict(id, device, network, image) {
+  const session = sessions[[network.file, device]];
   const run = async ({ data, height, width, channels }) => {
-    const tensor = new ort.Tensor("float32", data, [1, height, width, channels]);
+    const tensor = new runtimes[device].Tensor("float32", data, [1, height, width, channels]);
     const found = (await session.run({ [session.inputNames[0]]: tensor }))[session.outputNames[0]];
     return { data: found.data, height, width, channels: found.dims[3] };
   };
