@@ -41,9 +41,11 @@ def probe(operation, args, kwargs, known, most=MOST):
     if any(not keras.backend.is_float_dtype(symbol.dtype) for symbol, _ in seen):
         raise NotProbed("takes whole numbers")
     work = sum(len(classes_of(one)[0]) * math.prod(symbol.shape) for symbol, pair in seen for one in pair)
-    if work * 5 > most:
+    if work * sum(len(changes) for _, _, changes in DRAWS) > most:
         raise NotProbed("too large")
     trials = [Trial(operation, args, kwargs, symbols, *draw) for draw in DRAWS]
+    for trial in trials:
+        trial.check_shapes(trials[0].before)
     parts = [[through(trials, symbol, one) for one in pair] for symbol, pair in seen]
     shapes = [y.shape for y in trials[0].before]
     return [[join([part[axis][i] for part in parts], shape) for axis in (0, 1)] for i, shape in enumerate(shapes)]
@@ -79,7 +81,16 @@ def of_any_size(rng, shape):
     return 10 ** rng.uniform(-2, 1) * rng.normal(size=shape)
 
 
-DRAWS = ((0, normal, (normal, high, low)), (1, between, (between,)), (2, tiny, (of_any_size,)))  # seed, before, after
+def zero(rng, shape):
+    """Return zeros, which some operations count or leave out."""
+    return np.zeros(shape)
+
+
+DRAWS = (  # seed, before, after
+    (0, normal, (normal, high, low)),
+    (1, between, (between,)),
+    (2, tiny, (of_any_size, zero)),
+)
 
 
 class Trial:
@@ -91,8 +102,15 @@ class Trial:
         self.weights = random_weights(operation, self.rng)
         self.numbers = {id(x): draw(self.rng, x.shape) for x in symbols}
         self.before = self.run(self.numbers)
-        if any(exact.any() for exact, _ in map(moved, self.before, self.run(self.numbers))):
+        again = self.run(self.numbers)
+        self.check_shapes(again)
+        if any(exact.any() for exact, _ in map(moved, self.before, again)):
             raise NotProbed("gives other numbers every time")
+
+    def check_shapes(self, outputs):
+        """Raise if outputs have other shapes than those before, as positions of what is not zero."""
+        if [y.shape for y in outputs] != [y.shape for y in self.before]:
+            raise NotProbed("gives outputs of another shape")
 
     def run(self, numbers):
         """Return the outputs as arrays, with numbers in place of symbols."""
@@ -114,6 +132,7 @@ class Trial:
         for change in self.changes:
             numbers = np.where(at, change(self.rng, symbol.shape), self.numbers[id(symbol)])
             after = self.run({**self.numbers, id(symbol): numbers})
+            self.check_shapes(after)
             yield [moved(*pair) for pair in zip(self.before, after, strict=True)]
 
 

@@ -41,7 +41,9 @@ def quotient(op, shape, *arguments):
 
 
 def where(op, shape, condition, *choices):
-    """Where: of two choices a constant condition takes one."""
+    """Where: of two choices a constant condition takes one; without choices it gives positions, as Nonzero."""
+    if not choices or choices[0] is None:
+        raise NotImplementedError
     if isinstance(condition, Seen) or not hasattr(condition, "shape") or isinstance(condition, keras.KerasTensor):
         return join(seen_in((condition, choices)), shape)
     taken = ops.convert_to_numpy(condition).astype(bool)

@@ -230,6 +230,29 @@ def test_what_fills_a_map_is_seen():
     assert [(rows.height.first[0], rows.height.last[0]), rows.width.size] == [(0, 7), 8]
 
 
+class Positions(layers.Layer):
+    """Adds up something of where the image is positive, or not zero: its positions, or how many there are."""
+
+    def __init__(self, of):
+        super().__init__()
+        self.of = of
+
+    def call(self, x):
+        return ops.sum(ops.cast(self.of(x), "float32"), keepdims=True) + x[:, :1, :1]
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((x.shape[0], 1, 1, 1), dtype="float32")
+
+
+POSITIONS = [lambda x: ops.nonzero(x)[1], lambda x: ops.where(x > 0)[1], lambda x: 3.0 * ops.all(x)]
+
+
+@pytest.mark.parametrize("of", POSITIONS)
+def test_positions_of_what_is_not_zero_see_all(of):
+    field = receptive_field(keras.Sequential([keras.Input((6, 6, 1)), Positions(of)]), input_shape=(6, 6, 1))
+    assert field.interval() == ((0, 5), (0, 5))
+
+
 class Segments(layers.Layer):
     """Sums rows by an index that depends on the image: 0 for rows near zero, 3 for all others."""
 
