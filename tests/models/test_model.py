@@ -450,8 +450,9 @@ def test_a_class_of_ones_own_may_take_more():
     ids=lambda make: make.__name__,
 )
 @pytest.mark.usefixtures("born_with_zeros")
-def test_two_of_a_kind_fit_into_one_model(make):
+def test_two_of_a_kind_fit_into_one_model(make, monkeypatch):
     """Every function that makes a network takes a name for it."""
+    monkeypatch.setattr(models._acc_unet, "DEPTH", 2)  # eight networks of four levels take long to build
     small = {
         "create_convnext_v1": {"num_classes": 2, "depths": (1,), "dims": (4,)},
         "create_convnext_v2": {"num_classes": 2, "depths": (1,), "dims": (4,)},
