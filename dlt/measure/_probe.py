@@ -16,6 +16,7 @@ from dlt.measure._seen import NOTHING, join
 
 LARGE = 1e3
 MOST = 2**33  # numbers that one probe may compute
+LOOPS = 1000  # that one probe may have JAX compile; at some 2,000 a process has no room for more programs and dies
 
 
 class NotProbed(NotImplementedError):
@@ -41,14 +42,26 @@ def probe(operation, args, kwargs, known, most=MOST):
     if any(not keras.backend.is_float_dtype(symbol.dtype) for symbol, _ in seen):
         raise NotProbed("takes whole numbers")
     work = sum(len(classes_of(one)[0]) * math.prod(symbol.shape) for symbol, pair in seen for one in pair)
-    if work * sum(len(changes) for _, _, changes in DRAWS) > most:
+    tries = sum(len(changes) for _, _, changes in DRAWS)
+    if work * tries > most:
         raise NotProbed("too large")
+    runs = sum(len(classes_of(one)[0]) for _, pair in seen for one in pair) * tries
+    if runs * compiled_loops(operation, symbols) > LOOPS:
+        raise NotProbed("has loops that JAX compiles anew in every run")
     trials = [Trial(operation, args, kwargs, symbols, *draw) for draw in DRAWS]
     for trial in trials:
         trial.check_shapes(trials[0].before)
     parts = [[through(trials, symbol, one) for one in pair] for symbol, pair in seen]
     shapes = [y.shape for y in trials[0].before]
     return [[join([part[axis][i] for part in parts], shape) for axis in (0, 1)] for i, shape in enumerate(shapes)]
+
+
+def compiled_loops(operation, symbols):
+    """Return how many loops JAX compiles in one run of a layer, which is every recurrent layer at every call."""
+    if keras.backend.backend() != "jax" or not isinstance(operation, keras.Layer):
+        return 0
+    loops = sum(isinstance(layer, keras.layers.RNN) for layer in operation._flatten_layers())
+    return loops * (symbols[0].shape[1] if isinstance(operation, keras.layers.TimeDistributed) else 1)
 
 
 def normal(rng, shape):

@@ -4,6 +4,7 @@ As a script: python -m tests.measure.random_graphs FIRST LAST, the range of seed
 """
 
 import collections
+import functools
 import sys
 
 import keras
@@ -391,12 +392,14 @@ def changes(model, draws, seed=0):
     """Yield which output rows depend on which rows of the image, and the same for columns, as more draws show it."""
     rng, shape = np.random.default_rng(seed), model.input_shape[1:]
     found = [False, False]
+    jax = keras.backend.backend() == "jax"  # compiles each loop anew at every call, unless the whole model is compiled
+    run = model.predict_on_batch if jax else functools.partial(model, training=False)
     for draw in range(draws):
         images = np.repeat(rng.normal(size=(1, *shape)), 2 + sum(shape[:2]), axis=0)
         for i in range(sum(shape[:2])):
             at = (i + 1, i) if i < shape[0] else (i + 1, slice(None), i - shape[0])
             images[at] = rng.normal(size=images[at].shape) * (1, -1000, 30, 1)[draw % 4]
-        y = ops.convert_to_numpy(model(ops.convert_to_tensor(images, dtype=model.inputs[0].dtype), training=False))
+        y = ops.convert_to_numpy(run(ops.convert_to_tensor(images, dtype=model.inputs[0].dtype)))
         y = y[:-1]  # the last image is one more copy: what is left over from whole vectors is rounded otherwise
         moved = np.abs(y[1:] - y[:1]) > 1e-11 * np.abs(y[:1]).max()
         found[0] = found[0] | moved[: shape[0]].any((2, 3)).T

@@ -554,3 +554,11 @@ def test_a_row_reads_the_axes_apart():
     height, width = trace.outputs[0]
     assert height.last.ravel().tolist() == width.last.ravel().tolist() == list(range(8))
     assert height.first.ravel().tolist() == [0] * 8
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="other backends run loops without compiling them")
+def test_loops_that_jax_would_compile_thousands_of_times_are_not_tried():
+    rows = layers.TimeDistributed(layers.LSTM(2, return_sequences=True))
+    field = receptive_field(on_image(lambda x: rows(x), (14, 14, 2)))
+    assert field.at_most
+    assert field.unknown == (rows.name,)
