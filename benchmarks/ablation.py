@@ -53,17 +53,10 @@ RECIPES = {  # name: what it changes of the baseline
     "a quarter of the batch, half of the rate": {"batch_size": 32, "peak_learning_rate": 2e-3},
     "a quarter of both": {"batch_size": 32, "peak_learning_rate": 1e-3},
 }
-REGULARISERS = (
-    "baseline",
-    "no shifts, no mirroring",
-    "no weight decay",
-    "label smoothing",
-    "CutMix",
-    "MixUp",
-    "random erasing",
-    "full recipe",
-)
-PLANNED = {"all": tuple(RECIPES), "a tenth": REGULARISERS}
+FIRST = [("all", name) for name in ("baseline", "no cosine", "CutMix", "no warm-up")]
+FIRST += [("a tenth", name) for name in ("baseline", "CutMix")]
+REGULARISERS = "no shifts, no mirroring", "full recipe", "label smoothing", "MixUp", "no weight decay", "random erasing"
+THEN = [("a tenth", name) for name in REGULARISERS] + [("all", name) for name in RECIPES if ("all", name) not in FIRST]
 LAYERS = {  # settings of ConvNeXt's recipe
     "CutMix": lambda seed: layers.CutMix((1.0, 1.0), seed=seed),
     "MixUp": lambda seed: layers.MixUp(0.8, seed=seed),
@@ -177,7 +170,7 @@ def run(images, name, seed, train, test):
 
 def described(args, runs):
     """Return everything known so far."""
-    planned = args.seeds * sum(map(len, PLANNED.values()))
+    planned = args.seeds * len(FIRST + THEN)
     command = f"python -m benchmarks.ablation --data DIR_OR_ZIP --seeds {args.seeds} --out {args.out.name}"
     model = network()
     return {
@@ -202,7 +195,7 @@ def main():
     args = parser.parse_args()
     share, shares = map(int, args.share.split("/"))
     train, test = dlt.data.cifar10(args.data)
-    planned = [(images, name, s) for s in range(args.seeds) for images, names in PLANNED.items() for name in names]
+    planned = [(*each, seed) for part in (FIRST, THEN) for seed in range(args.seeds) for each in part]
     for images, name, seed in planned[share::shares]:
         done = {(each["images"], each["recipe"], each["seed"]) for each in runs_in(args.out)}
         if (images, name, seed) not in done:
