@@ -1,9 +1,6 @@
 """The recipe of ConvNeXt on trial: one ingredient at a time, on CIFAR-10, several seeds.
 
-export KERAS_BACKEND=torch OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=4000000000
-python -m benchmarks.ablation --data DIR_OR_ZIP --out dlt/assets/ablation_cpu.json
-
-(The two about malloc let glibc keep its memory: a step of PyTorch on a CPU takes 96 ms with them and 132 without.)
+KERAS_BACKEND=torch OMP_NUM_THREADS=1 python -m benchmarks.ablation --data DIR_OR_ZIP --out dlt/assets/ablation_cpu.json
 
 The network is a residual one with batch normalization, since the paper tries the recipe on a ResNet, too, before it
 changes the network; and dense convolutions learn most in a minute of a CPU. Runs that the file already holds are not
