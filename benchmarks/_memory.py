@@ -4,6 +4,7 @@ import ctypes
 import pathlib
 import re
 import resource
+import sys
 
 STATUS = pathlib.Path("/proc/self/status")
 
@@ -26,7 +27,7 @@ def keep_memory():
     system, which clears each page again. A training step of the network of `benchmarks/ablation.py` took 142 ms of CPU
     with 20,000 page faults, and takes 109 ms with 700. TensorFlow keeps its memory by itself: 81 ms a step either way.
     """
-    allocator = ctypes.CDLL(None)
+    allocator = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(allocator, "mallopt"):
         for option, size in ((-3, 10**9), (-1, 2**31 - 1)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
             allocator.mallopt(option, size)
