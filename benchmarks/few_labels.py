@@ -4,7 +4,8 @@ KERAS_BACKEND=torch nice -n 19 python -m benchmarks.few_labels FOLDER --data DIR
 
 For ConvNeXt V1 and V2 and each seed, a masked autoencoder learns from all training images, no labels. Then, on each
 share of the labels: a randomly initialised network, the autoencoder's encoder fine-tuned, linear probes on frozen
-features. Runs that the file already holds are not repeated; encoders wait in FOLDER.
+features. Runs that the file already holds are not repeated; encoders wait in FOLDER. Several processes may add to one
+file: --kinds and --seeds say which runs are whose.
 """
 
 import argparse
@@ -20,14 +21,16 @@ import numpy as np
 import dlt
 from benchmarks._channels_last import spare_copies
 from benchmarks._provenance import provenance
+from benchmarks._runs import add_run, runs_in
 from benchmarks.cifar10_network import Images, standardise
 
 CLASSES = {"V2": dlt.models.ConvNeXtV2, "V1": dlt.models.ConvNeXtV1}
 NETWORK = {"depths": (1, 1, 2), "dims": (32, 64, 128), "input_shape": (32, 32, 3), "patch_size": 2}
 PRETRAINING = {"epochs": 12, "batch_size": 128, "rate": 1.5e-3, "weight_decay": 0.05, "decoder_width": 128}
 SHARES = {500: (100, 50), 5_000: (30, 100), 50_000: (5, 125)}  # labels: epochs, images in a batch
-RATE, DECAYS = 2e-3, (1.0, 0.7)  # of a training with labels; how much less each earlier stage learns
+RATE, DECAY = 2e-3, 0.7  # of a training with labels; how much less each earlier stage learns
 LONGER = 3  # times as many epochs, for a network that has had no pre-training
+SEEDS = (0, 1, 2)
 RIDGES = 10.0 ** np.arange(-3, 5)
 NOTE = (
     "{done} of {planned} runs. CIFAR-10 in JPEG copies; the images of a share are the same for all methods of a seed, "
@@ -171,9 +174,12 @@ def diversity(network, images):
 
 
 PROBES = ("FCMAE, probe", "random, probe", "pixels, probe")
-TRAININGS = (("from scratch", 1.0), ("from scratch, longer", 1.0), *(("FCMAE, fine-tuned", decay) for decay in DECAYS))
+TRAININGS = (("from scratch", 1.0), ("FCMAE, fine-tuned", 1.0))
 METHODS = (*((name, 1.0) for name in PROBES), *TRAININGS)
-PLAN = [(0, "FCMAE", 1.0), *((count, *method) for count, method in itertools.product(SHARES, METHODS))]
+MAIN = [(0, "FCMAE", 1.0), *((count, *method) for count, method in itertools.product(SHARES, METHODS))]
+CONTROLS = (("from scratch, longer", 1.0), ("FCMAE, fine-tuned", DECAY))
+CONTROLS = [(count, *method) for method, count in itertools.product(CONTROLS, SHARES)]
+PLAN = {"V2": MAIN + CONTROLS, "V1": MAIN}  # the questions of the controls are asked of one architecture
 
 
 class Study:
@@ -217,50 +223,48 @@ class Study:
         return {"test": tested, "loss": losses, "diversity": diversity(model, self.test[0][:500])}
 
 
-def write(args, runs):
-    """Write everything known so far, in one stroke."""
+def described(out, runs):
+    """Return everything known so far."""
     model = classifier("V2", 0)
-    command = f"python -m benchmarks.few_labels FOLDER --data DIR_OR_ZIP --seeds {args.seeds} --out {args.out.name}"
-    planned = args.seeds * len(CLASSES) * len(PLAN)
-    seeds = sorted({run["seed"] for run in runs})
-    result = {
+    planned = len(SEEDS) * sum(map(len, PLAN.values()))
+    return {
         "network": NETWORK,
         "parameters": dlt.measure.parameters(model).total,
         "mega_macs": dlt.measure.macs(model).total / 1e6,
         "pretraining": PRETRAINING,
         "shares": {str(count): dict(zip(("epochs", "batch_size"), how, strict=True)) for count, how in SHARES.items()},
         "rate": RATE,
-        "runs": runs,
-        "provenance": provenance(command, seeds, NOTE.format(done=len(runs), planned=planned)),
+        "runs": sorted(runs, key=lambda run: (run["kind"], run["seed"], run["labels"], run["method"], run["decay"])),
+        "provenance": provenance(
+            f"python -m benchmarks.few_labels FOLDER --data DIR_OR_ZIP --out {out.name}",
+            sorted({run["seed"] for run in runs}),
+            NOTE.format(done=len(runs), planned=planned),
+        ),
     }
-    partial = args.out.with_suffix(".part")
-    partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
-    partial.replace(args.out)
 
 
 def main():
-    """Do what the file does not hold yet, and write it after each run."""
+    """Do what the file does not hold yet, and add it after each run."""
     spare_copies()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path, help="for the encoders")
     parser.add_argument("--data", help="folder or .zip of the images; without it the original is downloaded")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--kinds", nargs="+", default=list(CLASSES), choices=CLASSES)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     train_part, test = dlt.data.cifar10(args.data)
-    runs = json.loads(args.out.read_text())["runs"] if args.out.exists() else []
-    done = {(run["kind"], run["seed"], run["labels"], run["method"], run["decay"]) for run in runs}
-    for seed, kind in itertools.product(range(args.seeds), CLASSES):
+    for seed, kind in itertools.product(args.seeds, args.kinds):
         study = Study(kind, seed, train_part, test, args.folder)
-        for task in PLAN:
-            if (kind, seed, *task) not in done:
+        for task in PLAN[kind]:
+            name = dict(zip(("kind", "seed", "labels", "method", "decay"), (kind, seed, *task), strict=True))
+            if not any(name.items() <= run.items() for run in runs_in(args.out)):
                 began = time.perf_counter()
-                name = dict(zip(("kind", "seed", "labels", "method", "decay"), (kind, seed, *task), strict=True))
-                runs.append(name | study.run(*task))
-                runs[-1]["seconds"] = round(time.perf_counter() - began)
-                write(args, runs)
-                print({key: value for key, value in runs[-1].items() if "diversity" not in key}, flush=True)
+                result = name | study.run(*task)
+                result["seconds"] = round(time.perf_counter() - began)
+                add_run(args.out, result, lambda runs: described(args.out, runs))
+                print({key: value for key, value in result.items() if "diversity" not in key}, flush=True)
 
 
 if __name__ == "__main__":
