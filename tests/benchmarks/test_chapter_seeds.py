@@ -74,3 +74,8 @@ def test_the_file_says_where_its_numbers_come_from(chapter, tmp_path, monkeypatc
     assert [len(run["drawn"]) for run in result["runs"]] == [4, 4]
     assert result["settings"] == {"count": 4}
     assert "--until 'drawn = ' --set count=4 --seeds 1 2" in result["provenance"]["command"]
+
+
+def test_a_list_of_seeds_in_the_profile_is_another_one_for_each_run():
+    assert chapter_seeds.moved({"seeds": (1, 2), "count": 3}, 4) == {"seeds": (401, 402), "count": 3}
+    assert chapter_seeds.moved({"count": 3}, 4) == {"count": 3}
