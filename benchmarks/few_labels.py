@@ -255,13 +255,13 @@ def main():
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     train_part, test = dlt.data.cifar10(args.data)
-    for seed, kind in itertools.product(args.seeds, args.kinds):
-        study = Study(kind, seed, train_part, test, args.folder)
-        for task in PLAN[kind]:
+    studies = {each: Study(*each, train_part, test, args.folder) for each in itertools.product(args.kinds, args.seeds)}
+    for part, seed, kind in itertools.product((MAIN, CONTROLS), args.seeds, args.kinds):
+        for task in (one for one in part if one in PLAN[kind]):
             name = dict(zip(("kind", "seed", "labels", "method", "decay"), (kind, seed, *task), strict=True))
             if not any(name.items() <= run.items() for run in runs_in(args.out)):
                 began = time.perf_counter()
-                result = name | study.run(*task)
+                result = name | studies[kind, seed].run(*task)
                 result["seconds"] = round(time.perf_counter() - began)
                 add_run(args.out, result, lambda runs: described(args.out, runs))
                 print({key: value for key, value in result.items() if "diversity" not in key}, flush=True)
