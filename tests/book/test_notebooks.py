@@ -80,6 +80,12 @@ def test_prose_and_code_are_in_balance(path):
     assert 10 <= len(text(path).split()) / len(code_lines(path)) <= 20
 
 
+@each_chapter
+def test_chapters_have_an_end(path):
+    assert 1800 <= len(text(path).split()) <= 3500
+    assert len(cells(path, "code")) <= 45
+
+
 @each_notebook
 def test_markdown_is_portable(path):
     assert not MYST.search(text(path))
