@@ -28,6 +28,9 @@ def create_convunext_denoiser(
     noisy the image is. Without biases it keeps the scale, `f(a x) = a f(x)` for all a > 0, and therefore goes on
     working at noise levels that it was never trained on.
 
+    It is the network of the book's experiments, small and weak. The one to take home, for grey photos and in colour, is
+    `create_denoiser`.
+
     Reference: Mohan et al. 2020, "Robust and interpretable blind image denoising via bias-free convolutional neural
     networks" (https://arxiv.org/abs/1906.05478).
 
@@ -97,6 +100,6 @@ def shipped(name: str, channels: int, use_bias: bool) -> Traversable:
             "There are weights for grey images only.",
             "channels=1",
             f"channels={channels}",
-            "Use channels=1 on each channel alone, or pretrained=None and train it.",
+            "Take create_denoiser(3, pretrained=True) for colour, or pretrained=None and train it.",
         )
     return importlib.resources.files("dlt") / "assets" / f"denoiser_{name}{'_biased' if use_bias else ''}.weights.h5"
