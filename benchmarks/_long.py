@@ -12,6 +12,7 @@ import pathlib
 import time
 
 import keras
+import numpy as np
 
 import dlt
 
@@ -38,6 +39,28 @@ class Log(keras.callbacks.Callback):
             if header:
                 writer.writeheader()
             writer.writerow(row)
+
+
+def rows_of(log):
+    """Return the numbers of each epoch of a log, as strings; of an epoch that was logged twice, the later ones."""
+    with log.open(newline="") as file:
+        rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
+    return [rows[epoch] for epoch in sorted(rows)]
+
+
+def draw(log, path):
+    """Draw the curves of a log, what is measured on training and on validation data in the same axes."""
+    rows = rows_of(log)
+    names = [name for name in rows[0] if name not in ("epoch", "seconds", "cpu_seconds")]
+    kinds = list(dict.fromkeys(name.removeprefix("val_") for name in names))
+    epochs = np.array([int(row["epoch"]) + 1 for row in rows])
+    with dlt.plot.figure(len(kinds), size=(6.5, 2.6 * len(kinds)), squeeze=False) as (fig, axes):
+        for ax, kind in zip(axes.flat, kinds, strict=True):
+            for name in (one for one in names if one.removeprefix("val_") == kind):
+                ax.plot(epochs, [float(row[name]) for row in rows], label=name)
+            ax.set(xlabel="epoch", ylabel=kind)
+            ax.legend()
+        fig.savefig(path)
 
 
 def add_options(parser, **defaults):
@@ -91,6 +114,8 @@ def settings(folder, given):
 def train(model, data, epochs, folder, validation_data=None, callbacks=(), verbose=2):
     """Train a compiled model to the end of `epochs`, from wherever the checkpoint in `folder` stands.
 
+    Beside the checkpoint are `log.csv` and, drawn from it after every epoch, `curve.png`.
+
     Args:
         model: Compiled Keras model, built.
         data: `keras.utils.PyDataset` with an attribute `epoch`, which names the batches that come next.
@@ -113,6 +138,7 @@ def train(model, data, epochs, folder, validation_data=None, callbacks=(), verbo
         *callbacks,
         Log(log),  # before the checkpoint: an epoch that was not saved is logged again
         dlt.training.Checkpoint(checkpoint),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: draw(log, folder / "curve.png")),
     ]
     if done < epochs:
         model.fit(
@@ -126,6 +152,4 @@ def train(model, data, epochs, folder, validation_data=None, callbacks=(), verbo
         )
     elif model.optimizer.use_ema:
         model.optimizer.finalize_variable_values(model.trainable_variables)
-    with log.open(newline="") as file:
-        rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
-    return [rows[epoch] for epoch in sorted(rows)]
+    return rows_of(log)

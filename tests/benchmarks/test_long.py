@@ -9,11 +9,12 @@ import subprocess
 import sys
 
 import keras
+import matplotlib.figure
 import numpy as np
 import pytest
 
 import dlt
-from benchmarks._long import settings, train
+from benchmarks._long import draw, settings, train
 from tests.helpers import ROOT
 
 EPOCHS, STEPS = 3, 4
@@ -79,6 +80,21 @@ def test_what_is_over_stays_over(tmp_path):
     assert second == log  # nothing was trained
     for a, b in zip(weights, again, strict=True):
         np.testing.assert_array_equal(a, b)  # the averages are there again
+
+
+def test_a_curve_is_drawn_of_what_the_log_says(tmp_path, monkeypatch):
+    """After each epoch; training and validation share their axes; of an epoch logged twice, the later line counts."""
+    pictures = []
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda fig, path: pictures.append((fig, path)))
+    _, log = run(tmp_path)
+    assert [path for _, path in pictures] == [tmp_path / "curve.png"] * EPOCHS
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("1,0.1,0.1,5.0,7.0\n")
+    draw(tmp_path / "log.csv", "again.png")
+    (axes,) = pictures[-1][0].axes
+    lines = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    for name, later in (("loss", 5.0), ("val_loss", 7.0)):
+        assert lines[name] == [float(log[0][name]), later, float(log[2][name])]
 
 
 def test_other_data_would_be_noticed(tmp_path):
