@@ -83,6 +83,7 @@ KERAS_APPLICATIONS = (
     (_APP_BLOCK + r"_pointwise_conv_2", r"stage_\1_block_\2/project"),
     (_APP_BLOCK + r"_layer_scale", r"stage_\1_block_\2/layer_scale"),
     (r".+_head_layernorm", r"head_norm"),
+    (r"layer_normalization(?:_\d+)?", r"head_norm"),  # with include_top=False it has no name of its own
     (r".+_head_dense", r"head"),
 )
 
