@@ -30,8 +30,9 @@ def nuclei(
 
     Args:
         image: Array of any size and of shape `(height, width)` or `(height, width, 1)`, grey, or `(height, width, 3)`,
-            RGB; a fourth channel is left out. uint8, uint16 or floats from 0 to 1. Nuclei may be bright on dark, as in
-            fluorescence, or dark on bright, as in stained tissue.
+            RGB; a fourth channel is left out. uint8, uint16 or floats from 0 to 1; multiply 12 bits that a camera has
+            stored in 16 by 16, or bright tissue is taken for dark. Nuclei may be bright on dark, as in fluorescence, or
+            dark on bright, as in stained tissue.
         model: Keras model; in: grey or in colour, nuclei bright, stretched to 0 to 1, as `dlt.data.nuclei_view` makes
             them; out: the probability of a nucleus, and as a second channel, if it has one, its depth. None takes
             `create_nuclei_segmenter("unet", pretrained="nuclei")`, and keeps it for the next call.

@@ -185,6 +185,15 @@ def test_the_view_is_the_same_of_any_storage():
         np.testing.assert_allclose(nuclei_view((image / 255).astype("float16")), expected, atol=0.03)
 
 
+def test_twelve_bits_that_a_camera_has_stored_in_sixteen_are_to_be_multiplied_by_sixteen():
+    """Fluorescence does not care; bright tissue would be taken for dark."""
+    for image in nuclei_crops().images:
+        expected, twelve = nuclei_view(image), image.astype("uint16") * 16
+        np.testing.assert_allclose(nuclei_view(twelve * 16), expected, atol=1e-4)
+        wrong = np.corrcoef(nuclei_view(twelve).ravel(), expected.ravel())[0, 1] < 0
+        assert wrong == (np.median(image) > 127)
+
+
 def test_a_view_in_colour_keeps_the_stain_and_of_a_grey_image_it_is_the_grey_one():
     for image in nuclei_crops().images:
         view = nuclei_view(image, color=True)
