@@ -168,11 +168,20 @@ def test_what_the_page_says_is_true(live, made, dlt):
 
 
 def test_half_the_light_by_keyboard(live):
-    """Without biases the two sides differ by rounding; the control, with biases, by percents."""
-    differs = {}
+    """Without biases the two sides differ by rounding, at one half by nothing; the control, with biases, by percents.
+
+    And the small network with biases leaves noise of 50 nearly where it is, the one without does not.
+    """
+    differs, at_half, reached = {}, {}, {}
     for network in ("shipped", "faint", "faint_biased"):
         live.select_option("#try-denoise [name=network]", network)
         load_if_asked(live, "denoise")
+        change(live, "noise", 50)
+        answer(live, "denoise")
+        change(live, "light", 6)
+        text = answer(live, "denoise")
+        assert live.inner_text("#try-denoise .says-light") == "1/2"
+        at_half[network], reached[network] = shown(text, "differs\\s+by"), shown(text, "denoised: ")
         change(live, "light", 1)
         live.focus("#try-denoise [name=light]")
         live.keyboard.press("ArrowLeft")  # a thousandth of the light
@@ -180,6 +189,8 @@ def test_half_the_light_by_keyboard(live):
         differs[network] = shown(answer(live, "denoise"), "differs\\s+by")
     assert max(differs["shipped"], differs["faint"]) < 1e-6
     assert differs["faint_biased"] > 0.03
+    assert at_half["shipped"] == at_half["faint"] == 0 < at_half["faint_biased"]
+    assert reached["faint_biased"] < 17 < 22 < reached["faint"] < reached["shipped"]
     live.select_option("#try-denoise [name=network]", "shipped")
 
 
