@@ -26,4 +26,4 @@ def test_the_first_example_runs(page, weights):
     exec(code, scope)
     assert scope["model"](np.zeros((1, 32, 32, 3), "float32")).shape == (1, 10)
     with pytest.raises(ValueError, match="name the layers to leave out in `skip=`"):
-        exec(re.sub(r", skip=\(.*?\)", "", code), scope)
+        exec(re.sub(r"skip=\(.*?\),?", "", code), scope)
