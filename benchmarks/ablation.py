@@ -18,6 +18,7 @@ from keras import layers
 import dlt
 from benchmarks._channels_last import spare_copies
 from benchmarks._cifar10 import Augmented
+from benchmarks._precision import policy
 from benchmarks._provenance import provenance
 from benchmarks._runs import add_run, runs_in
 from benchmarks.cifar10_network import standardise
@@ -34,6 +35,7 @@ BASELINE = {
     "augment": [],
     "label_smoothing": 0.0,
     "ema_momentum": None,
+    "dtype": "mixed_bfloat16",
 }
 EMA = {"ema_momentum": 0.9975}  # looks back a tenth of the steps
 RECIPES = {  # name: what it changes of the baseline
@@ -49,15 +51,18 @@ RECIPES = {  # name: what it changes of the baseline
     "MixUp": {"augment": [["MixUp"]]},
     "random erasing": {"augment": [["erasing"]]},
     "full recipe": {"augment": [["MixUp", "erasing"], ["CutMix", "erasing"]], "label_smoothing": 0.1} | EMA,
+    "float32": {"dtype": "float32"},
     "a quarter of the batch": {"batch_size": 32},
     "a quarter of the batch, half of the rate": {"batch_size": 32, "peak_learning_rate": 2e-3},
     "a quarter of both": {"batch_size": 32, "peak_learning_rate": 1e-3},
 }
 FIRST = [(images, name) for name in ("baseline", "CutMix") for images in SETS] + [("all", "no cosine")]
-SECOND = [("all", "no warm-up"), ("a tenth", "no shifts, no mirroring"), ("a tenth", "full recipe")]
+SECOND = [("all", "no warm-up"), ("all", "float32")]
+THIRD = [("a tenth", "no shifts, no mirroring"), ("a tenth", "full recipe")]
 REGULARISERS = "label smoothing", "MixUp", "no weight decay", "random erasing"
-THIRD = [("a tenth", name) for name in REGULARISERS]
-THIRD += [("all", name) for name in RECIPES if ("all", name) not in FIRST + SECOND]
+FOURTH = [("a tenth", name) for name in REGULARISERS]
+FOURTH += [("all", name) for name in RECIPES if ("all", name) not in FIRST + SECOND]
+PARTS = FIRST, SECOND, THIRD, FOURTH  # the most important runs first, all seeds of them
 LAYERS = {  # settings of ConvNeXt's recipe
     "CutMix": lambda seed: layers.CutMix((1.0, 1.0), seed=seed),
     "MixUp": lambda seed: layers.MixUp(0.8, seed=seed),
@@ -68,7 +73,8 @@ NOTE = (
     "tenth epoch), with averaged weights where there are some; no setting was chosen by them, and what counts is the "
     "last epoch. The learning rate and the length were chosen on 5,000 training images. Every run of a seed starts "
     "from the same weights; the tenth is another one for each seed. One core of a shared machine: seconds are no "
-    "benchmark. RandAugment is left out: Keras's takes 210 ms for a batch on this core, the network 75."
+    "benchmark. `dtype`: runs without it were in mixed_bfloat16; where the processor is slow at that, in float32. "
+    "RandAugment is left out: Keras's takes 210 ms for a batch on this core, the network 75."
 )
 
 
@@ -138,7 +144,7 @@ def run(images, name, seed, train, test):
     recipe, began, epochs = BASELINE | RECIPES[name], time.perf_counter(), SETS[images]["epochs"]
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_dtype_policy(policy(recipe["dtype"]))
     model = network()
     keras.config.set_dtype_policy("float32")
     kept = np.random.default_rng(seed).permutation(len(train[0]))[: SETS[images]["images"]]
@@ -162,6 +168,7 @@ def run(images, name, seed, train, test):
         "recipe": name,
         "change": RECIPES[name],
         "seed": seed,
+        "dtype": policy(recipe["dtype"]),
         "test_accuracy": tested.curve,
         "train_accuracy": accuracy(model, plain, y[:5000]),
         "loss": [round(float(value), 4) for value in history["loss"]],
@@ -171,7 +178,7 @@ def run(images, name, seed, train, test):
 
 def described(args, runs):
     """Return everything known so far."""
-    planned = args.seeds * len(FIRST + SECOND + THIRD)
+    planned = args.seeds * sum(map(len, PARTS))
     command = f"python -m benchmarks.ablation --data DIR_OR_ZIP --seeds {args.seeds} --out {args.out.name}"
     model = network()
     return {
@@ -196,7 +203,7 @@ def main():
     args = parser.parse_args()
     share, shares = map(int, args.share.split("/"))
     train, test = dlt.data.cifar10(args.data)
-    planned = [(*each, seed) for part in (FIRST, SECOND, THIRD) for seed in range(args.seeds) for each in part]
+    planned = [(*each, seed) for part in PARTS for seed in range(args.seeds) for each in part]
     for images, name, seed in planned[share::shares]:
         done = {(each["images"], each["recipe"], each["seed"]) for each in runs_in(args.out)}
         if (images, name, seed) not in done:

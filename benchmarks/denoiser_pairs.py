@@ -16,6 +16,7 @@ import numpy as np
 
 import dlt
 from benchmarks._channels_last import spare_copies
+from benchmarks._precision import policy
 from benchmarks._provenance import provenance
 from benchmarks._runs import add_run, runs_in
 from benchmarks.bsds_denoiser import compiled
@@ -34,7 +35,6 @@ SETTINGS = {
     "patch": 64,
     "rate": 2e-3,
     "ema": 0.998,
-    "dtype": "mixed_bfloat16",
 }
 NOTE = (
     "{done} of {planned} runs. Trained on the 400 photographs of BSDS500's `train` and `test`. All runs of a seed see "
@@ -60,7 +60,7 @@ def run(sigma, use_bias, seed, photos):
     """Train one denoiser and return what came out, as a dict that JSON can hold."""
     began = time.perf_counter()
     keras.backend.clear_session()
-    model = compiled(SETTINGS | {"use_bias": use_bias, "seed": seed})
+    model = compiled(SETTINGS | {"dtype": policy(), "use_bias": use_bias, "seed": seed})
     keys = {"size": SETTINGS["patch"], "batch_size": SETTINGS["batch_size"], "steps": SETTINGS["steps"]}
     patches = dlt.data.NoisyPatches(photos["train"], (0, sigma), seed=seed, **keys)
     model.fit(patches, epochs=1, verbose=0, shuffle=False)
@@ -71,6 +71,7 @@ def run(sigma, use_bias, seed, photos):
         "sigma": sigma,
         "use_bias": use_bias,
         "seed": seed,
+        "dtype": policy(),
         "psnr": scores(precise, photos["bsd68"]),
         "seconds": round(time.perf_counter() - began),
     }

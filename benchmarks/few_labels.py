@@ -20,6 +20,7 @@ import numpy as np
 
 import dlt
 from benchmarks._channels_last import spare_copies
+from benchmarks._precision import policy
 from benchmarks._provenance import provenance
 from benchmarks._runs import add_run, runs_in
 from benchmarks.cifar10_network import Images, standardise
@@ -38,7 +39,8 @@ NOTE = (
     "mirroring), but for `longer`, which has three times as many steps; nothing was chosen by the test images, which "
     "each run looked at once, at its end. `decay`: layer-wise "
     "decay of the learning rate, from stage to stage. Probes: ridge regression on averaged features of the last stage, "
-    "its penalty chosen on a fifth of the share. One core of a shared machine: seconds are no benchmark."
+    "its penalty chosen on a fifth of the share. `dtype`: runs without it were in mixed_bfloat16; where the "
+    "processor is slow at that, in float32. One core of a shared machine: seconds are no benchmark."
 )
 
 
@@ -83,7 +85,7 @@ def fit(model, batches, epochs, **compiled):
 def encoder(kind, seed):
     """Return a randomly initialised encoder."""
     keras.utils.set_random_seed(seed)
-    return CLASSES[kind](**NETWORK, include_top=False, dtype="mixed_bfloat16")
+    return CLASSES[kind](**NETWORK, include_top=False, dtype=policy())
 
 
 def pretrained(kind, seed, images, folder):
@@ -109,7 +111,7 @@ def pretrained(kind, seed, images, folder):
 def classifier(kind, seed, body=None):
     """Return a classifier, randomly initialised but for what comes from an encoder."""
     keras.utils.set_random_seed(1000 + seed)
-    model = CLASSES[kind](**NETWORK, num_classes=10, dtype="mixed_bfloat16")
+    model = CLASSES[kind](**NETWORK, num_classes=10, dtype=policy())
     if body is not None:
         dlt.convert.load_weights(model, body, skip=("head",))
     return model
@@ -262,7 +264,7 @@ def main():
             if not any(name.items() <= run.items() for run in runs_in(args.out)):
                 began = time.perf_counter()
                 result = name | studies[kind, seed].run(*task)
-                result["seconds"] = round(time.perf_counter() - began)
+                result["dtype"], result["seconds"] = policy(), round(time.perf_counter() - began)
                 add_run(args.out, result, lambda runs: described(args.out, runs))
                 print({key: value for key, value in result.items() if "diversity" not in key}, flush=True)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 import dlt
 from benchmarks._channels_last import spare_copies
+from benchmarks._precision import policy
 from benchmarks._provenance import provenance
 from benchmarks._runs import add_run, runs_in
 from benchmarks.nuclei_segmenter import NETWORKS, augmented, compiled, targets
@@ -24,7 +25,7 @@ from benchmarks.nuclei_shipped import MIN_AREA, scores
 from dlt.predict.nuclei import CONFIDENCE, maps_of
 
 MINUTES = 10  # of one core, for each training
-SETTINGS = {"batch_size": 8, "patch": 128, "rate": 2e-3, "ema": 0.99, "dtype": "mixed_bfloat16"}
+SETTINGS = {"batch_size": 8, "patch": 128, "rate": 2e-3, "ema": 0.99}
 TIMED = 15  # steps
 NOTE = (
     "{minutes} CPU minutes of one thread for each training: `steps` follows from the seconds of a step, the median of "
@@ -54,7 +55,9 @@ class Patches:
 def network(name, seed, steps):
     """Return a compiled network."""
     keras.backend.clear_session()
-    return compiled(SETTINGS | {"network": name, "seed": seed, "steps": steps, "warm_up": steps // 10})
+    return compiled(
+        SETTINGS | {"dtype": policy(), "network": name, "seed": seed, "steps": steps, "warm_up": steps // 10}
+    )
 
 
 def seconds_per_step(name, patches):
@@ -83,6 +86,7 @@ def run(name, seed, steps, patches, test):
     return {
         "network": name,
         "seed": seed,
+        "dtype": policy(),
         "steps": steps,
         "cpu_minutes": round(minutes, 1),
         "parameters": dlt.measure.parameters(precise).total,
