@@ -2,7 +2,8 @@
 
 python -m benchmarks.denoise_shipped --grey ZIP --color ZIP --out dlt/assets/denoising_shipped_cpu.json
 
-Without the files the archives are downloaded. Prints the tables beside the published ones.
+Without the files the archives are downloaded. Prints the tables beside those of classical methods on the same noise
+(`benchmarks.denoise_classical`) and the published ones.
 """
 
 import argparse
@@ -72,11 +73,12 @@ def main():
     args = parser.parse_args()
     grey, color = dlt.data.bsd(args.grey), dlt.data.bsd(args.color, "BSDS500", color=True)
     photos = {"bsd68": grey["bsd68"], "set12": grey["set12"], "cbsd68": color["bsd68"]}
-    published = dlt.show.stored("denoising_published")
+    published, classical = (dlt.show.stored(f"denoising_{name}") for name in ("published", "classical_cpu"))
     result = {}
     for name, images in photos.items():
         result[name] = measured(images, SIGMAS[name], args.seed) | network(images[0].shape[-1], images[0])
-        print(f"\nPSNR in dB, {name}\n{table(result[name]['psnr'] | published[name], SIGMAS[name])}", flush=True)
+        rows = result[name]["psnr"] | classical.get(name, {"psnr": {}})["psnr"] | published[name]
+        print(f"\nPSNR in dB, {name}\n{table(rows, SIGMAS[name])}", flush=True)
     if args.out:
         command = f"python -m benchmarks.denoise_shipped --grey ZIP --color ZIP --out {args.out.name}"
         result["provenance"] = provenance(command, args.seed, NOTE)
