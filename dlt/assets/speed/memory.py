@@ -1,11 +1,15 @@
 """How much memory do inference and training take for an image, and how long does a training step take?
 
 `python memory.py` prints, for each of three networks, the bytes that `dlt.measure.activation_memory` counts at
-inference and in training, what its process has grown to (KiB) after inference of few and of many images and after a
-training step of few and of many, and the milliseconds of CPU that a step takes for an image. For Linux.
+inference and in training, what a process has grown to (KiB) after inference of few and of many images, another one
+after a training step of few and of many, and the milliseconds of CPU that a step takes for an image. For Linux.
 """
 
 import os
+
+# Side by side, operations keep more alive at once, and another amount in every run.
+os.environ |= {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+
 import pathlib
 import re
 import sys
@@ -44,32 +48,49 @@ def largest():
     return int(re.search(r"VmHWM:\s*(\d+)", status)[1])
 
 
-def measure(activation, mode):
-    """Print the row of one network."""
+def in_a_copy(measure, *case):
+    """Return the numbers that a function finds for a case in a copy of this process, which has not computed yet."""
+    ours, theirs = os.pipe()
+    if os.fork():
+        os.close(theirs)
+        with os.fdopen(ours) as pipe:
+            said = pipe.read()
+        if os.wait()[1]:
+            sys.exit(1)
+        return [float(number) for number in said.split()]
+    with os.fdopen(theirs, "w") as pipe:
+        print(*measure(*case), file=pipe)
+    os._exit(0)
+
+
+def grown(step):
+    """Return the size of this process after a step with few images, and with many."""
+    sizes = []
+    for count in SIZES:
+        for _ in range(2):
+            step(np.ones((count, 64, 64, 3)), np.ones((count, 32)))
+        sizes.append(largest())
+    return sizes
+
+
+def inference(activation, mode):
+    """Return what is counted, and what is measured without a backward pass."""
     model = network(activation, mode)
     counted = dlt.measure.activation_memory(model)
-    sizes = []
-    batches = [(np.ones((n, 64, 64, 3)), np.ones((n, 32))) for n in SIZES]
-    for x, _ in batches:
-        model.predict_on_batch(x)
-        sizes.append(largest())
-    for x, y in batches:
-        model.train_on_batch(x, y)
-        sizes.append(largest())
-    times = []
+    return counted.peak, counted.total, *grown(lambda x, _: model.predict_on_batch(x))
+
+
+def training(activation, mode):
+    """Return what is measured with one, and the milliseconds of CPU for each image."""
+    model = network(activation, mode)
+    sizes, times = grown(model.train_on_batch), []
     for _ in range(3):
         start = time.process_time()
-        model.train_on_batch(x, y)
-        times.append(1e3 * (time.process_time() - start) / len(x))
-    print(counted.peak, counted.total, *sizes, min(times), flush=True)
+        model.train_on_batch(np.ones((SIZES[-1], 64, 64, 3)), np.ones((SIZES[-1], 32)))
+        times.append(1e3 * (time.process_time() - start) / SIZES[-1])
+    return *sizes, min(times)
 
 
 if __name__ == "__main__":
     for case in CASES.values():
-        if os.fork():  # a copy of this process, which has not computed yet
-            _, failed = os.wait()
-            if failed:
-                sys.exit(1)
-        else:
-            measure(*case)
-            os._exit(0)
+        print(*in_a_copy(inference, *case), *in_a_copy(training, *case), flush=True)
