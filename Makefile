@@ -47,7 +47,7 @@ portable := tests/test_contracts.py tests/test_other_backends.py tests/layers te
 JAX_MODELS ?= tests/models/test_convnext.py
 test-backends: setup-jax setup-torch
 	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable) $(JAX_MODELS)
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models tests/distributed tests/benchmarks/test_depthwise.py
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models tests/distributed tests/benchmarks/test_depthwise.py tests/benchmarks/test_bfloat16.py
 
 # Every chapter alone, in an empty directory, with the Python at hand: what Colab does. What the chapters of part 5
 # install in Colab's notebooks is installed here beforehand; the exports' packages must not move the NumPy that is there.
