@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 import dlt
+from benchmarks._precision import policy
 
 
 class Log(keras.callbacks.Callback):
@@ -80,7 +81,7 @@ def add_options(parser, **defaults):
     parser.add_argument("--rate", type=float, help="highest of the cosine")
     parser.add_argument("--warm-up", type=int, help="steps")
     parser.add_argument("--ema", type=float, help="momentum of the averaged weights")
-    parser.add_argument("--dtype", default="mixed_bfloat16", help="or float32")
+    parser.add_argument("--dtype", default=policy(), help="mixed_bfloat16 or float32; by default what is fast here")
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(**defaults)
 

@@ -5,11 +5,14 @@ KERAS_BACKEND=torch nice -n 19 python -m benchmarks.nuclei_segmenter FOLDER --da
 
 Killed at any moment and called again, it goes on from the last epoch in FOLDER. With --out it trains nothing more, but
 writes the averaged weights of the best epoch to OUT.safetensors (float16), and OUT.json beside it.
+
+With --refit WEIGHTS it goes on from what was chosen, on the validation images too, and keeps the last epoch.
 """
 
 import argparse
 import json
 import os
+import pathlib
 
 import keras
 import numpy as np
@@ -28,10 +31,17 @@ NETWORKS = {  # the design of each where it is not the package's own
 }
 SIDE = 256  # of the middle of a validation image
 MIN_AREA = 20  # pixels; smaller predicted objects are dirt
-NOTE = (
-    "532 of the 664 images of DSB-2018 stage 1, split by image, seed 0: 372 / 80 / 80. Best of all epochs by `val_ap`: "
-    "AP at IoU 0.5, pooled over the middle 256 x 256 pixels of the validation images, of averaged weights, on seeded "
-    "watershed. The test images were not used. The weights are stored in float16."
+SPLIT = (
+    "532 of the 664 images of DSB-2018 stage 1, split by image, seed 0: 372 / 80 / 80. {} The test images were not "
+    "used. The weights are stored in float16."
+)
+CHOSEN = (
+    "Best of all epochs by `val_ap`: AP at IoU 0.5, pooled over the middle 256 x 256 pixels of the validation images, "
+    "of averaged weights, on seeded watershed."
+)
+REFIT = (
+    "Begun with the weights of `before`, whose settings the validation images had chosen; then trained on these images "
+    "too, with nothing left to choose: the averaged weights of the last epoch."
 )
 
 
@@ -117,7 +127,8 @@ def compiled(options):
     """Return the network of these settings, compiled."""
     keras.utils.set_random_seed(options["seed"])
     network = options["network"]
-    model = dlt.models.create_nuclei_segmenter(network, dtype=options["dtype"], **NETWORKS[network])
+    start = options.get("refit")
+    model = dlt.models.create_nuclei_segmenter(network, start, dtype=options["dtype"], **NETWORKS[network])
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, options["steps"] - options["warm_up"], warmup_target=options["rate"], warmup_steps=options["warm_up"]
     )
@@ -142,8 +153,8 @@ def result(model, options, log, best, command):
         "minutes": round(seconds["seconds"] / 60, 1),
         "cpu_minutes": round(seconds["cpu_seconds"] / 60, 1),
         "best": best,
-        "history": {name: [round(float(row[name]), 4) for row in log] for name in ("loss", "val_ap")},
-        "provenance": provenance(command, options["seed"], NOTE),
+        "history": {name: [round(float(row[name]), 4) for row in log] for name in ("loss", "val_ap") if name in log[0]},
+        "provenance": provenance(command, options["seed"], SPLIT.format(CHOSEN if best else REFIT)),
     }
 
 
@@ -152,6 +163,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, steps=6000, batch_size=8, patch=128, rate=2e-3, warm_up=250, ema=0.998)
     parser.add_argument("--network", choices=NETWORKS, default="unet")
+    parser.add_argument("--refit", metavar="WEIGHTS", help="train them further, on validation images too")
     return vars(parser.parse_args())
 
 
@@ -163,25 +175,35 @@ def main():
     settings(folder, options)
     model = compiled(options)
     parts = dlt.data.nuclei(data)
-    count = [len(np.unique(labels)) - 1 for labels in parts["train"].labels]
+    shown = [parts["train"], parts["validation"]] if options["refit"] else [parts["train"]]
+    images = [dlt.data.nuclei_view(image, color=True) for part in shown for image in part.images]
+    labels = [one for part in shown for one in part.labels]
     patches = dlt.data.SegmentationPatches(
-        [dlt.data.nuclei_view(image, color=True) for image in parts["train"].images],
-        [targets(labels) for labels in parts["train"].labels],
+        images, [targets(one) for one in labels],
         options["patch"], options["batch_size"], options["epoch"], augmented, options["seed"],
-        weights=np.sqrt(count), zoom=(0.5, 2),
+        weights=np.sqrt([len(np.unique(one)) - 1 for one in labels]), zoom=(0.5, 2),
     )  # fmt: skip
     epochs = 0 if out else options["steps"] // options["epoch"]
-    keep = KeepBest(folder, Middles(parts["validation"]))
-    log = train(model, patches, epochs, folder, callbacks=[keep])
+    keep = [] if options["refit"] else [KeepBest(folder, Middles(parts["validation"]))]
+    log = train(model, patches, epochs, folder, callbacks=keep)
     if out:
+        finish(model, options, log, folder, out)
+
+
+def finish(model, options, log, folder, out):
+    """Write the weights that a training leaves behind, and what there is to know about them."""
+    best, before = None, {}
+    if options["refit"]:
+        before = {"before": json.loads(pathlib.Path(options["refit"]).with_suffix(".json").read_text())}
+    else:
         best = json.loads((folder / "best.json").read_text())
         dlt.convert.load_weights(model, folder / "best.safetensors")
-        write(model, out.with_name(f"{out.name}.safetensors"), "float16")
-        flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
-        command = f"python -m benchmarks.nuclei_segmenter FOLDER {flags}"
-        text = json.dumps(result(model, options, log, best, command), indent=1)
-        out.with_name(f"{out.name}.json").write_text(text + "\n", encoding="utf8")
-        print(f"{out}: AP {best['val_ap']:.3f} on validation images, epoch {best['epoch']}")
+    write(model, out.with_name(f"{out.name}.safetensors"), "float16")
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value is not None)
+    command = f"python -m benchmarks.nuclei_segmenter FOLDER {flags}"
+    text = json.dumps(result(model, options, log, best, command) | before, indent=1)
+    out.with_name(f"{out.name}.json").write_text(text + "\n", encoding="utf8")
+    print(f"{out}: {best or 'the last epoch'}")
 
 
 if __name__ == "__main__":

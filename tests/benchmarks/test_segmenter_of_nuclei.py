@@ -1,14 +1,18 @@
 """The segmenter's trainer: images and targets stay together, the loss wants the target, and the best epoch is kept."""
 
 import json
+import re
+import sys
 
 import keras
 import numpy as np
 import safetensors.numpy
 from keras import ops
 
-from benchmarks.nuclei_segmenter import KeepBest, augmented, loss, targets
+import dlt
+from benchmarks.nuclei_segmenter import NETWORKS, KeepBest, augmented, compiled, loss, main, targets, write
 from dlt.data import cells
+from dlt.data.nuclei import LabelledImages
 from dlt.metrics import object_scores
 from dlt.predict import objects
 
@@ -67,3 +71,30 @@ def test_the_best_epoch_is_kept_with_averaged_weights(tmp_path):
     assert json.loads((tmp_path / "best.json").read_text()) == {"epoch": 1, "val_ap": 0.5}
     (kept,) = safetensors.numpy.load_file(tmp_path / "best.safetensors").values()
     np.testing.assert_array_equal(kept, seen[1])
+
+
+def test_a_refit_goes_on_from_its_weights_with_the_validation_images(tmp_path, monkeypatch):
+    monkeypatch.setitem(NETWORKS, "unet", {"depth": 2, "initial_filters": 4})
+    images, labels = cells(2, 64, labels=True)
+    parts = {
+        part: LabelledImages([part], [(255 * images[i].repeat(3, -1)).astype("uint8")], [labels[i]])
+        for i, part in enumerate(("train", "validation"))
+    }
+    monkeypatch.setattr(dlt.data, "nuclei", lambda directory: parts)
+    drawn = []
+    patches = dlt.data.SegmentationPatches
+    monkeypatch.setattr(dlt.data, "SegmentationPatches", lambda *args, **kw: drawn.append(args) or patches(*args, **kw))
+    before = compiled({"seed": 3, "network": "unet", "dtype": "float32", "rate": 0, "steps": 9, "warm_up": 1, "ema": 0})
+    write(before, tmp_path / "before.safetensors", "float16")
+    (tmp_path / "before.json").write_text('{"best": 1}')
+    options = f"--refit {tmp_path / 'before.safetensors'} --steps 2 --epoch 1 --batch-size 1 --patch 32 --rate 0"
+    for more in ([], ["--out", str(tmp_path / "after")]):
+        monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "folder"), *options.split(), "--dtype", "float32", *more])
+        main()
+    assert [len(args[0]) for args in drawn] == [2, 2]
+    after = safetensors.numpy.load_file(tmp_path / "after.safetensors")
+    for name, array in safetensors.numpy.load_file(tmp_path / "before.safetensors").items():
+        if not re.search("mean|variance", name):
+            np.testing.assert_array_equal(after[name], array)  # a rate of zero: nothing but statistics has moved
+    story = json.loads((tmp_path / "after.json").read_text())
+    assert (story["best"], story["before"], list(story["history"])) == (None, {"best": 1}, ["loss"])
