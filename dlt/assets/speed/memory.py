@@ -10,6 +10,7 @@ import os
 # Side by side, operations keep more alive at once, and another amount in every run.
 os.environ |= {"TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
 
+import functools
 import pathlib
 import re
 import sys
@@ -81,17 +82,21 @@ def inference(activation, mode):
 
 
 def training(activation, mode):
-    """Return what is measured with one, and the milliseconds of CPU for each image."""
-    model = network(activation, mode)
-    sizes, times, many = grown(model.train_on_batch), [], SIZES[-1]
+    """Return what is measured with one."""
+    return grown(network(activation, mode).train_on_batch)
+
+
+def durations():
+    """Return for each case the milliseconds of CPU that a step takes for an image, measured in turn."""
+    many = SIZES[-1]
     x, y = np.ones((many, 64, 64, 3)), np.ones((many, 32))
-    for _ in range(7):  # the least of many: another process may have been in the way
-        start = time.process_time()
-        model.train_on_batch(x, y)
-        times.append(1e3 * (time.process_time() - start) / many)
-    return *sizes, min(times)
+    models = {name: network(*case) for name, case in CASES.items()}
+    steps = {name: functools.partial(model.train_on_batch, x, y) for name, model in models.items()}
+    times = dlt.measure.alternate(steps, 7, warmup=1, clock=time.process_time)
+    return [1e3 * min(times[name].seconds) / many for name in CASES]  # the least: others may have been in the way
 
 
 if __name__ == "__main__":
-    for case in CASES.values():
-        print(*in_a_copy(inference, *case), *in_a_copy(training, *case), flush=True)
+    milliseconds = in_a_copy(durations)
+    for case, ms in zip(CASES.values(), milliseconds, strict=True):
+        print(*in_a_copy(inference, *case), *in_a_copy(training, *case), ms, flush=True)
