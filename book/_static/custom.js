@@ -27,3 +27,12 @@ document.addEventListener("DOMContentLoaded", () => {
     together.append(formula, marks[0]);
   });
 });
+
+// A name of code that fills a line of a phone breaks behind its marks, before it breaks anywhere.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".bd-article code .pre").forEach((name) => {
+    if (name.textContent.length < 34) return;
+    const pieces = name.textContent.match(/[^._/(,=]*[._/(,=]+|[^._/(,=]+$/g);
+    name.replaceChildren(...pieces.flatMap((piece) => [document.createElement("wbr"), piece]).slice(1));
+  });
+});
