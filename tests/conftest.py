@@ -46,5 +46,12 @@ def born_with_zeros(monkeypatch):
 
 
 @pytest.fixture
+def without_numbers():
+    """Networks have weights with shapes and without numbers: enough to count, and a billion numbers take long."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)

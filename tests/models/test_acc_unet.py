@@ -23,6 +23,18 @@ def photo(*sides, channels=3, batch=1):
 
 
 @pytest.fixture(scope="module")
+def small():
+    """One network for all tests that only look at it: each takes seconds to build."""
+    return AccUNet(**SMALL)
+
+
+@pytest.fixture(scope="module")
+def eight():
+    """One network for all tests that load its weights."""
+    return AccUNet(base_filters=8)
+
+
+@pytest.fixture(scope="module")
 def golden():
     with np.load(GOLDENS / "acc_unet_filters8.npz") as file:
         return dict(file)
@@ -37,6 +49,7 @@ def state(golden):
     ("filters", "count"),
     [(16, 4_257_715), (32, 16_771_245), (64, 66_566_689)],
 )
+@pytest.mark.usefixtures("without_numbers")
 def test_published_size(filters, count):
     model = AccUNet(base_filters=filters)
     assert trainable(model) == count
@@ -46,9 +59,9 @@ def test_published_size(filters, count):
         assert round((count - trainable(AccUNet(expansion=3))) / 1e6, 2) == 3.11
 
 
-def test_the_golden_file(golden, state):
+def test_the_golden_file(golden, state, eight):
     """Weights by the original's names and in its channel order; five activations and the output are the original's."""
-    model = AccUNet(base_filters=8)
+    model = eight
     report = load_weights(model, {**state, "cnv11.norm1.num_batches_tracked": np.array(7)})
     assert (report.source, report.skipped) == ("ACC-UNet", {})
     assert list(report.unused) == ["cnv11.norm1.num_batches_tracked"]
@@ -67,9 +80,9 @@ def test_the_golden_file(golden, state):
         np.testing.assert_allclose(ops.convert_to_numpy(value), golden[name].transpose(0, 2, 3, 1), atol=1e-4, rtol=0)
 
 
-def test_the_channel_order_matters(golden, state):
+def test_the_channel_order_matters(golden, state, eight):
     """The control: with a kernel as it stands in the file, the second block gives another map."""
-    model = AccUNet(base_filters=8)
+    model = eight
     load_weights(model, state)
     weights = {weight.path: weight for weight in model.weights}
     weights["encoder_0_block_0/hanc/project/conv/kernel"].assign(state["cnv11.hnc.cnv.weight"].transpose(2, 3, 1, 0))
@@ -78,9 +91,9 @@ def test_the_channel_order_matters(golden, state):
     assert np.abs(found - golden["activation/cnv12"].transpose(0, 2, 3, 1)).max() > 1e-2
 
 
-def test_weights_that_do_not_fit_are_refused(state):
+def test_weights_that_do_not_fit_are_refused(state, small):
     with pytest.raises(ValueError, match="do not fit"):
-        load_weights(AccUNet(base_filters=4), state)
+        load_weights(small, state)
 
 
 def pair(state, dtype):
@@ -116,26 +129,23 @@ def test_it_costs_half_of_the_plain_network():
     assert ours.uncounted == plain.uncounted == ()
 
 
-def test_its_maps_take_less_memory():
-    ours, plain = (
-        activation_memory(net, (64, 64, 3)) for net in (AccUNet(base_filters=8), plain_acc_unet(base_filters=8))
-    )
+def test_its_maps_take_less_memory(eight):
+    ours, plain = (activation_memory(net, (64, 64, 3)) for net in (eight, plain_acc_unet(base_filters=8)))
     assert ours.peak < 0.6 * plain.peak
     assert ours.total < plain.total
 
 
 @pytest.mark.slow
-def test_sizes():
-    model = AccUNet(**SMALL)
+def test_sizes(small):
     for sides in ((16, 16), (48, 32)):
-        assert tuple(model(photo(*sides)).shape) == (1, *sides, 1)
-        assert AccUNet(input_shape=sides, **SMALL).output.shape == (None, *sides, 1)
+        assert tuple(small(photo(*sides)).shape) == (1, *sides, 1)
+    assert AccUNet(input_shape=sides, **SMALL).output.shape == (None, *sides, 1)
 
 
 @pytest.mark.slow
-def test_sizes_that_change_in_a_graph():
+def test_sizes_that_change_in_a_graph(small):
     """After a second size, TensorFlow's graph knows no sides at all."""
-    model = AccUNet(**SMALL)
+    model = small
     for sides in ((16, 16), (32, 48), (64, 16)):
         x = photo(*sides)
         np.testing.assert_allclose(model.predict(x, verbose=0), ops.convert_to_numpy(model(x)), atol=1e-5)
@@ -201,8 +211,8 @@ def test_softmax_over_one_class_is_refused():
         ((1, 64, 64, 1), r"Expected 3 channels.*Received: shape=\(1, 64, 64, 1\)"),
     ],
 )
-def test_bad_images(shape, words):
-    model = AccUNet(**SMALL)
+def test_bad_images(shape, words, small):
+    model = small
     model.compile("sgd", "mse")
     x = np.zeros(shape, "float32")
     calls = {

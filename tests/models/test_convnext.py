@@ -42,7 +42,7 @@ def test_every_variant_is_in_the_table():
     PUBLISHED,
     ids=lambda v: v if isinstance(v, str) else getattr(v, "__name__", ""),
 )
-@pytest.mark.usefixtures("born_with_zeros")
+@pytest.mark.usefixtures("without_numbers")
 def test_variant_has_the_published_size(cls, variant, count, giga):
     model = cls.from_variant(variant)
     assert model.count_params() == count
