@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := book
 export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
-# On processors without AVX-512, TensorFlow leaves its fast convolutions (oneDNN) off: a step takes up to half as long again.
+# Without AVX-512 TensorFlow leaves its fast convolutions (oneDNN) off, and a step takes up to half as long again.
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 # Without its bytecode, every Python would compile TensorFlow anew.
 unexport PYTHONDONTWRITEBYTECODE
