@@ -49,19 +49,24 @@ def largest():
     return int(re.search(r"VmHWM:\s*(\d+)", status)[1])
 
 
-def in_a_copy(measure, *case):
-    """Return the numbers that a function finds for a case in a copy of this process, which has not computed yet."""
+def start(measure, *case):
+    """Start a function for a case in a copy of this process, which has not computed yet; return what to wait for."""
     ours, theirs = os.pipe()
-    if os.fork():
+    if child := os.fork():
         os.close(theirs)
-        with os.fdopen(ours) as pipe:
-            said = pipe.read()
-        if os.wait()[1]:
-            sys.exit(1)
-        return [float(number) for number in said.split()]
+        return child, ours
     with os.fdopen(theirs, "w") as pipe:
         print(*measure(*case), file=pipe)
     os._exit(0)
+
+
+def numbers(child, ours):
+    """Return what a copy has found, when it has ended."""
+    with os.fdopen(ours) as pipe:
+        said = pipe.read()
+    if os.waitpid(child, 0)[1]:
+        sys.exit(1)
+    return [float(number) for number in said.split()]
 
 
 def grown(step):
@@ -92,11 +97,12 @@ def durations():
     x, y = np.ones((many, 64, 64, 3)), np.ones((many, 32))
     models = {name: network(*case) for name, case in CASES.items()}
     steps = {name: functools.partial(model.train_on_batch, x, y) for name, model in models.items()}
-    times = dlt.measure.alternate(steps, 7, warmup=1, clock=time.process_time)
+    times = dlt.measure.alternate(steps, 5, warmup=1, clock=time.process_time)
     return [1e3 * min(times[name].seconds) / many for name in CASES]  # the least: others may have been in the way
 
 
 if __name__ == "__main__":
-    milliseconds = in_a_copy(durations)
+    milliseconds = numbers(*start(durations))
     for case, ms in zip(CASES.values(), milliseconds, strict=True):
-        print(*in_a_copy(inference, *case), *in_a_copy(training, *case), ms, flush=True)
+        pair = start(inference, *case), start(training, *case)
+        print(*numbers(*pair[0]), *numbers(*pair[1]), ms, flush=True)
