@@ -87,7 +87,9 @@ def test_a_refit_goes_on_from_its_weights_with_the_validation_images(tmp_path, m
     before = compiled({"seed": 3, "network": "unet", "dtype": "float32", "rate": 0, "steps": 9, "warm_up": 1, "ema": 0})
     write(before, tmp_path / "before.safetensors", "float16")
     (tmp_path / "before.json").write_text('{"best": 1}')
-    options = f"--refit {tmp_path / 'before.safetensors'} --steps 2 --epoch 1 --batch-size 1 --patch 32 --rate 0"
+    options = (
+        f"--refit {tmp_path / 'before.safetensors'} --steps 2 --epoch 1 --batch-size 1 --patch 32 --rate 0 --warm-up 1"
+    )
     for more in ([], ["--out", str(tmp_path / "after")]):
         monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "folder"), *options.split(), "--dtype", "float32", *more])
         main()
