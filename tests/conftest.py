@@ -48,8 +48,12 @@ def born_with_zeros(monkeypatch):
 @pytest.fixture
 def without_numbers():
     """Networks have weights with shapes and without numbers: enough to count, and a billion numbers take long."""
+    from keras.src.backend.common import global_state
+
     with keras.StatelessScope(initialize_variables=False):
         yield
+    # Keras remembers them, and would make up for it at its next occasion: gigabytes for networks that nobody has.
+    global_state.set_global_attribute("uninitialized_variables", [])
 
 
 @pytest.fixture
