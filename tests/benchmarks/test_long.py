@@ -17,17 +17,17 @@ import dlt
 from benchmarks._long import draw, settings, train
 from tests.helpers import ROOT
 
-EPOCHS, STEPS = 3, 4
+EPOCHS, STEPS, NEVER = 3, 4, -1
 PROCESS = """
 import os, pathlib, signal, sys, keras, numpy as np
 from tests.benchmarks.test_long import run
-folder, step = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-seen = iter(range(100))
-def kill(batch, logs):
-    if next(seen) == step:
-        os.kill(os.getpid(), signal.SIGKILL)
-weights, _ = run(folder, [keras.callbacks.LambdaCallback(on_train_batch_end=kill)])
-np.savez(folder / "weights.npz", *weights)
+for folder, step in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
+    seen = iter(range(100))
+    def kill(batch, logs):
+        if next(seen) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+    weights, _ = run(pathlib.Path(folder), [keras.callbacks.LambdaCallback(on_train_batch_end=kill)])
+    np.savez(pathlib.Path(folder) / "weights.npz", *weights)
 """
 
 
@@ -43,10 +43,10 @@ def run(folder, callbacks=()):
     return model.get_weights(), log
 
 
-def process(folder, step=-1):
-    """Run the training in a process of its own, killed after `step` steps, on one thread: two add in any order."""
+def process(*trainings):
+    """Run trainings, (folder, the step after which it is killed) each, in a process: two threads add in any order."""
     one = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", PROCESS, str(folder), str(step)]
+    command = [sys.executable, "-c", PROCESS, *(str(word) for training in trainings for word in training)]
     return subprocess.run(
         command, cwd=ROOT, env=os.environ | one, timeout=300, capture_output=True, text=True, check=False
     )
@@ -62,11 +62,11 @@ def results(folder):
 @pytest.mark.slow
 def test_killed_at_a_random_step(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert (done := process(whole)).returncode == 0, done.stderr
     step = random.Random().randrange(STEPS, EPOCHS * STEPS)
-    assert (killed := process(broken, step)).returncode == -signal.SIGKILL, killed.stderr
+    killed = process((whole, NEVER), (broken, step))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len((broken / "log.csv").read_text().splitlines()) == 1 + step // STEPS
-    assert (done := process(broken)).returncode == 0, done.stderr
+    assert (done := process((broken, NEVER))).returncode == 0, done.stderr
     weights, log = results(whole)
     resumed, second = results(broken)
     assert log == second

@@ -122,6 +122,7 @@ def test_it_is_the_plain_network(state):
             assert b.std() > 0.01
 
 
+@pytest.mark.usefixtures("without_numbers")
 def test_it_costs_half_of_the_plain_network():
     ours, plain = macs(AccUNet(), (224, 224, 3)), macs(plain_acc_unet(), (224, 224, 3))
     assert round(plain.giga, 3) == 42.964
