@@ -1,4 +1,5 @@
 import math
+import os
 import pathlib
 
 import keras
@@ -11,6 +12,13 @@ from dlt.models._model import Model
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 GOLDENS = ROOT / "tests" / "goldens"
+WHOLE = "DLT_WHOLE" in os.environ
+
+
+def only_in_the_whole_suite():
+    """Skip a test that takes long and has a likeness in every run; the weekly one leaves nothing out."""
+    if not WHOLE:
+        pytest.skip("with DLT_WHOLE=1 it runs, as it does every week")
 
 
 def randomise(model, seed=0):

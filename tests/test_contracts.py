@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import pickle
 import re
 
@@ -13,7 +12,7 @@ from keras import ops, tree
 
 from dlt import layers, models
 from tests.cases import CASES
-from tests.helpers import EAGERLY, GOLDENS, as_model, randomise, several
+from tests.helpers import EAGERLY, GOLDENS, WHOLE, as_model, only_in_the_whole_suite, randomise, several
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # One training step of ACC-UNet takes minutes to trace or compile: on JAX and PyTorch its layers stand for it.
@@ -169,15 +168,17 @@ STATES = {  # what a model has become, and the ways that are tried in every run;
 @pytest.mark.parametrize("state", STATES)
 def test_what_a_model_has_become_comes_back(case, state, tmp_path):
     """For layers in other people's networks, see `test_keras_protocols`. ACC-UNet takes half a minute per state."""
-    if case.cls is models.AccUNet and state != "frozen" and "DLT_WHOLE" not in os.environ:
-        pytest.skip("with DLT_WHOLE=1 it runs, as it does every week")
+    if case.cls is models.AccUNet and state != "frozen":
+        only_in_the_whole_suite()
     make, ways = STATES[state]
     model = make(case)
     if state not in ("int8", "int4"):
         randomise(model)
     x = batch(case)
     expected = ops.convert_to_numpy(model(x))
-    for way in WAYS if "DLT_WHOLE" in os.environ else ways:
+    if case.cls is models.AccUNet:
+        ways = ("file",)
+    for way in WAYS if WHOLE else ways:
         again = WAYS[way](model, tmp_path)
         for kind in ("trainable_weights", "non_trainable_weights"):
             assert [w.path for w in getattr(again, kind)] == [w.path for w in getattr(model, kind)], way
@@ -211,8 +212,8 @@ RANDOM = {"drop_path_rate": 0.5, "dropout_rate": 0.5}
 @pytest.mark.parametrize("optimizer", ["adam", "momentum"])
 def test_training_goes_on_as_if_it_had_never_been_saved(case, optimizer, tmp_path):
     """Two steps, a file, two more steps: the weights are those of four steps, masks of dropout included."""
-    if case.cls is models.AccUNet and optimizer != "momentum" and "DLT_WHOLE" not in os.environ:
-        pytest.skip("a minute; with DLT_WHOLE=1 it runs, as it does every week")
+    if case.cls is models.AccUNet and optimizer != "momentum":
+        only_in_the_whole_suite()
     config = case.make().get_config()
     model = randomise(case.make(**{key: rate for key, rate in RANDOM.items() if key in config}))
     leaves(model)[1].trainable = False

@@ -1,7 +1,5 @@
 """Every family of networks leaves Keras: SavedModel, ONNX and LiteRT give what Keras gives, at open and odd sizes."""
 
-import os
-
 import keras
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from keras import ops
 from dlt import layers, models
 from dlt.convert import mend_onnx
 from dlt.models._model import Model
-from tests.helpers import randomise
+from tests.helpers import only_in_the_whole_suite, randomise
 
 pytestmark = [
     pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the way out of Keras that leaves sides open"),
@@ -74,23 +72,22 @@ def litert(path):
 FORMATS = {"tf_saved_model": ("model", saved_model), "onnx": ("model.onnx", onnx), "litert": ("model.tflite", litert)}
 
 
-WHOLE = pytest.mark.skipif("DLT_WHOLE" not in os.environ, reason="with DLT_WHOLE=1 it runs, as it does every week")
 LIKE_OTHERS = "ConvNeXtV1", "denoiser, a scale-equivariant ConvUNext"  # their layers are in the other networks too
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_export_gives_what_keras_gives(name, form, tmp_path):
-    if form != "onnx" and name in LIKE_OTHERS and "DLT_WHOLE" not in os.environ:
-        pytest.skip("with DLT_WHOLE=1 it runs, as it does every week")
+    if form != "onnx" and name in LIKE_OTHERS:
+        only_in_the_whole_suite()
     make, sides = NETWORKS[name]
     check_export(make(), sides, form, tmp_path)
 
 
-@WHOLE
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_whole_acc_unet(form, tmp_path):
     """A minute per format; its layers go all ways in each run."""
+    only_in_the_whole_suite()
     check_export(models.AccUNet(1, base_filters=2, mlfc_iterations=1, expansion=3), (16, 32), form, tmp_path)
 
 

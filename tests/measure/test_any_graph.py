@@ -1,7 +1,5 @@
 """Receptive fields of graphs that nobody here wrote: right, or "at most", or a clear error; never too small."""
 
-import os
-
 import keras
 import numpy as np
 import pytest
@@ -16,11 +14,11 @@ from dlt.measure import (
     translation_error,
 )
 from dlt.measure._propagate import propagate
-from tests.helpers import randomise
+from tests.helpers import WHOLE, randomise
 from tests.measure import random_graphs
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
-GRAPHS = 40 if "DLT_WHOLE" in os.environ else 20
+GRAPHS = 40 if WHOLE else 20
 
 
 def on_image(function, shape=(32, 32, 3)):

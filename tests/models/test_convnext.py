@@ -5,7 +5,7 @@ import pytest
 from dlt.convert import load_weights
 from dlt.measure import macs
 from dlt.models import ConvNeXtV1, ConvNeXtV2, create_convnext_v1, create_convnext_v2
-from tests.helpers import randomise
+from tests.helpers import only_in_the_whole_suite, randomise
 
 # Parameters at 1000 classes and GMAC at 224 px, as published.
 PUBLISHED = [
@@ -145,6 +145,8 @@ def test_unknown_variant_is_refused():
 @each_version
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="jit_compile is for TensorFlow and JAX")
 def test_xla_trains(cls):
+    if cls is ConvNeXtV1:
+        only_in_the_whole_suite()
     model = cls(**TINY, input_shape=(32, 32, 3), drop_path_rate=0.2)
     x, y = images(8, 32, 32, 3), np.arange(8) % 5
     plain = model.predict(x, verbose=0)
