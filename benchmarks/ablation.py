@@ -21,6 +21,7 @@ from benchmarks._cifar10 import Augmented
 from benchmarks._precision import policy
 from benchmarks._provenance import provenance
 from benchmarks._runs import add_run, runs_in
+from benchmarks._schedule import warmed_cosine
 from benchmarks.cifar10_network import standardise
 
 WIDTHS = (32, 64, 128)
@@ -133,7 +134,7 @@ def rate(recipe, steps):
     if recipe["cosine"]:
         if not recipe["warm_up"]:
             return keras.optimizers.schedules.CosineDecay(peak, steps)
-        return keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=peak, warmup_steps=warm_up)
+        return warmed_cosine(peak, steps, warm_up)
     if recipe["warm_up"]:
         return keras.optimizers.schedules.PolynomialDecay(0.0, warm_up, end_learning_rate=peak)
     return peak

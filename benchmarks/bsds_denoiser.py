@@ -19,6 +19,7 @@ import dlt
 from benchmarks._channels_last import spare_copies
 from benchmarks._long import add_options, settings, train
 from benchmarks._provenance import provenance
+from benchmarks._schedule import warmed_cosine
 
 NOTE = (
     "Trained on the 400 photographs of BSDS500's `train` and `test`, validated on the 32 of `val` that are not in "
@@ -71,9 +72,7 @@ def compiled(options):
     model = create(options["channels"], use_bias=options["use_bias"], dtype=options["dtype"], **options["arguments"])
     if options["begin_with"]:
         begin_with(model, options["begin_with"])
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, options["steps"] - options["warm_up"], warmup_target=options["rate"], warmup_steps=options["warm_up"]
-    )
+    schedule = warmed_cosine(options["rate"], options["steps"], options["warm_up"])
     model.compile(
         keras.optimizers.Adam(schedule, clipnorm=1.0, use_ema=True, ema_momentum=options["ema"]),
         "mse",

@@ -20,6 +20,7 @@ import dlt
 from benchmarks._channels_last import spare_copies
 from benchmarks._long import add_options, settings, train
 from benchmarks._provenance import provenance
+from benchmarks._schedule import warmed_cosine
 from dlt.data._epochs import RandomBatches
 
 NETWORK = {"depths": (1, 1, 4), "dims": (32, 64, 160), "num_classes": 10, "input_shape": (32, 32, 3), "patch_size": 2}
@@ -74,9 +75,7 @@ def compiled(options):
     model = dlt.models.ConvNeXtV2(**NETWORK, dtype=options["dtype"])
     if options["begin_with"]:
         dlt.convert.load_weights(model, options["begin_with"])
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, options["steps"] - options["warm_up"], warmup_target=options["rate"], warmup_steps=options["warm_up"]
-    )
+    schedule = warmed_cosine(options["rate"], options["steps"], options["warm_up"])
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=0.05, clipnorm=1.0, use_ema=True, ema_momentum=options["ema"]
     )

@@ -29,12 +29,13 @@ SETTINGS = {
     "channels": 1,
     "arguments": {},
     "begin_with": None,
-    "steps": 3000,
-    "warm_up": 300,
-    "batch_size": 16,
+    # As many pixels in 3,000 batches of 16 left the network without biases at 31.7 dB for noise of 10, 18.5 for 50.
+    "steps": 8000,
+    "warm_up": 400,
+    "batch_size": 4,
     "patch": 64,
     "rate": 2e-3,
-    "ema": 0.998,
+    "ema": 0.999,
 }
 NOTE = (
     "{done} of {planned} runs. Trained on the 400 photographs of BSDS500's `train` and `test`. All runs of a seed see "

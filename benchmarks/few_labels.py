@@ -23,6 +23,7 @@ from benchmarks._channels_last import spare_copies
 from benchmarks._precision import policy
 from benchmarks._provenance import provenance
 from benchmarks._runs import add_run, runs_in
+from benchmarks._schedule import warmed_cosine
 from benchmarks.cifar10_network import Images, standardise
 
 CLASSES = {"V2": dlt.models.ConvNeXtV2, "V1": dlt.models.ConvNeXtV1}
@@ -52,9 +53,8 @@ class Unlabelled(Images):
 
 
 def schedule(peak, steps):
-    """Return warm-up over a tenth of the steps, then a cosine."""
-    warm_up = steps // 10
-    return keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=peak, warmup_steps=warm_up)
+    """Return a warm-up of a tenth of the steps, then a cosine."""
+    return warmed_cosine(peak, steps, steps // 10)
 
 
 def group(variable):

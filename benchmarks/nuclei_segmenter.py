@@ -22,6 +22,7 @@ import dlt
 from benchmarks._channels_last import spare_copies
 from benchmarks._long import add_options, settings, train
 from benchmarks._provenance import provenance
+from benchmarks._schedule import warmed_cosine
 
 MAPS = {"input_shape": (None, None, 3), "output_channels": 2}
 NETWORKS = {  # the design of each where it is not the package's own
@@ -129,9 +130,7 @@ def compiled(options):
     network = options["network"]
     start = options.get("refit")
     model = dlt.models.create_nuclei_segmenter(network, start, dtype=options["dtype"], **NETWORKS[network])
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, options["steps"] - options["warm_up"], warmup_target=options["rate"], warmup_steps=options["warm_up"]
-    )
+    schedule = warmed_cosine(options["rate"], options["steps"], options["warm_up"])
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=1e-3, clipnorm=1.0, use_ema=True, ema_momentum=options["ema"]
     )

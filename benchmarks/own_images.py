@@ -21,6 +21,7 @@ from PIL import Image
 import dlt
 from benchmarks._channels_last import spare_copies
 from benchmarks._provenance import provenance
+from benchmarks._schedule import warmed_cosine
 
 SIDE, STEPS, BATCH, SHARES = 32, 90, 32, (1.0, 0.25)
 LONGER = 6  # times the steps, for a second training from scratch, on all pictures only
@@ -37,8 +38,7 @@ NOTE = (
 
 def schedule(peak, steps):
     """Return a warm-up of a tenth of the steps, then a cosine."""
-    warm_up = steps // 10
-    return keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=peak, warmup_steps=warm_up)
+    return warmed_cosine(peak, steps, steps // 10)
 
 
 def layerwise(backbone, peak, steps):

@@ -17,6 +17,7 @@ import numpy as np
 import dlt
 from benchmarks._cifar10 import Augmented, standardiser
 from benchmarks._provenance import provenance
+from benchmarks._schedule import warmed_cosine
 
 NETWORK = {"depths": (1, 1, 1), "dims": (32, 64, 128), "num_classes": 10, "input_shape": (32, 32, 3), "patch_size": 4}
 TRAIN_IMAGES, BATCH_SIZE, EPOCHS = 10_000, 128, 16
@@ -80,7 +81,7 @@ def optimizer(recipe, model, steps):
     rate = peak = recipe["peak_learning_rate"]
     if recipe["schedule"] != "constant":
         warmup = steps // 8
-        rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warmup, warmup_target=peak, warmup_steps=warmup)
+        rate = warmed_cosine(peak, steps, warmup)
     ema = recipe["ema_momentum"]
     average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
     adamw = keras.optimizers.AdamW(rate, weight_decay=recipe["weight_decay"], **average)
