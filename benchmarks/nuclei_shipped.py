@@ -52,8 +52,8 @@ def answers(model, images):
     thresholded = [otsu(image) for image in images]
     methods = {
         "U-Net, seeded watershed": (maps, "watershed", CONFIDENCE),
-        "the same, eight views": (eight, "watershed", CONFIDENCE),
-        "the same, none left out": (maps, "watershed", 0.0),
+        "seeded, eight views": (eight, "watershed", CONFIDENCE),
+        "seeded, none left out": (maps, "watershed", 0.0),
         "U-Net, watershed of its mask": (masks, "watershed", CONFIDENCE),
         "U-Net, connected components": (masks, "connected", CONFIDENCE),
         "Otsu, watershed": (thresholded, "watershed", 0.0),
