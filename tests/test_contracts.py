@@ -165,7 +165,7 @@ STATES = {  # what a model has become, and the ways that are tried in every run;
 
 
 @each_model
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", [pytest.param(s, marks=[pytest.mark.slow] * (s == "int4")) for s in STATES])
 def test_what_a_model_has_become_comes_back(case, state, tmp_path):
     """For layers in other people's networks, see `test_keras_protocols`. ACC-UNet takes half a minute per state."""
     if case.cls is models.AccUNet and state != "frozen":

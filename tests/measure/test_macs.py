@@ -247,6 +247,7 @@ def test_a_trace_that_is_begun_anew_counts_once():
     assert macs(keras.Model(inputs, x)).total == 8 * 8 * 3 * 4
 
 
+@pytest.mark.slow
 def test_table_adds_up():
     result = macs(ConvNeXtV2.from_variant("atto"))
     assert sum(result.per_layer.values()) == result.total

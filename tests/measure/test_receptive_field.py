@@ -329,6 +329,7 @@ def test_several_outputs_want_a_name():
     assert receptive_field(model, "coarse").stride == (2, 2)
 
 
+@pytest.mark.slow
 def test_reading_leaves_the_model_as_it_was():
     model = dlt.models.ConvNeXtV2(depths=(1, 1, 1, 1), dims=(4, 4, 4, 4), input_shape=(32, 32, 3))
     x = np.random.default_rng(0).normal(size=(1, 32, 32, 3))
@@ -431,7 +432,8 @@ def disagreements(model, count=3, draws=64):
     return found
 
 
-@settings(max_examples=20 if keras.backend.backend() == "tensorflow" else 4, deadline=None, derandomize=True)
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(NETWORKS)
 def test_exact_and_measured_agree_on_any_network(recipe):
     assert disagreements(network(*recipe)) == []

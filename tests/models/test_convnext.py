@@ -168,6 +168,7 @@ def test_mixed_precision_keeps_logits_in_float32(cls):
     assert again.get_layer("stage_0_block_0").branch[0].compute_dtype == "float16"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include_top", [True, False])
 def test_equal_to_keras_applications(include_top):
     """Without top, theirs ends with the head's normalization, for which a classifier of ours has a place."""
