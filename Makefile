@@ -42,14 +42,16 @@ serve: book
 	@$(python) -m http.server --bind localhost --directory build/site/_build/html 8000
 
 # The contract on JAX and PyTorch, and parity with keras.applications and Hugging Face transformers, in environments of
-# their own. JAX compiles every operation anew for every size, so there ConvNeXt and the contract stand for all networks;
-# for each test that could run on JAX: make test-backends JAX_MODELS=tests/models
-# (How many parameters a size has does not depend on the backend.)
-portable := tests/test_contracts.py tests/test_other_backends.py tests/layers tests/convert tests/measure tests/training tests/metrics tests/predict tests/data/test_epochs.py -m "not slow" -k "not published_size"
-JAX_MODELS ?= tests/models/test_convnext.py
+# their own. JAX compiles every operation anew for every size, so there ConvNeXt and the contract stand for all networks,
+# and what reads graphs and files is left to PyTorch; for each test that could run on JAX:
+# make test-backends JAX_ALSO="tests/models tests/convert tests/measure", as every push does. (How many parameters a size has does not depend
+# on the backend.)
+portable := tests/test_contracts.py tests/test_other_backends.py tests/layers tests/training tests/metrics tests/predict tests/data/test_epochs.py -m "not slow" -k "not published_size"
+others := tests/models tests/convert tests/measure
+JAX_ALSO ?= tests/models/test_convnext.py
 test-backends: setup-jax setup-torch
-	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable) $(JAX_MODELS)
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) tests/models tests/distributed tests/benchmarks/test_depthwise.py tests/benchmarks/test_bfloat16.py
+	KERAS_BACKEND=jax XLA_FLAGS="$(hasty)" .venv-jax/bin/python -m pytest $(parallel) $(portable) $(JAX_ALSO)
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest $(parallel) $(portable) $(others) tests/distributed tests/benchmarks/test_depthwise.py tests/benchmarks/test_bfloat16.py
 
 # Every chapter alone, in an empty directory, with the Python at hand: what Colab does. What the chapters of part 5
 # install in Colab's notebooks is installed here beforehand; the exports' packages must not move the NumPy that is there.
