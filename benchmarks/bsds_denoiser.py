@@ -73,8 +73,9 @@ def compiled(options):
     if options["begin_with"]:
         begin_with(model, options["begin_with"])
     schedule = warmed_cosine(options["rate"], options["steps"], options["warm_up"])
+    epsilon = options.get("epsilon", 1e-7)
     model.compile(
-        keras.optimizers.Adam(schedule, clipnorm=1.0, use_ema=True, ema_momentum=options["ema"]),
+        keras.optimizers.Adam(schedule, epsilon=epsilon, clipnorm=1.0, use_ema=True, ema_momentum=options["ema"]),
         "mse",
         metrics=[keras.metrics.MeanMetricWrapper(psnr, name="psnr")],
         jit_compile=keras.backend.backend() == "jax",

@@ -29,12 +29,14 @@ SETTINGS = {
     "channels": 1,
     "arguments": {},
     "begin_with": None,
-    # As many pixels in 3,000 batches of 16 left the network without biases at 31.7 dB for noise of 10, 18.5 for 50.
     "steps": 8000,
     "warm_up": 400,
     "batch_size": 4,
     "patch": 64,
     "rate": 2e-3,
+    # Gradients of the squared error of faint noise are as small as Adam's default of 1e-7, which then brakes: without
+    # it, 1,000 steps on [0, 10] reach 0.7 dB more at 10.
+    "epsilon": 1e-12,
     "ema": 0.999,
 }
 NOTE = (
