@@ -43,9 +43,8 @@ serve: book
 
 # The contract on JAX and PyTorch, and parity with keras.applications and Hugging Face transformers, in environments of
 # their own. JAX compiles every operation anew for every size, so there ConvNeXt and the contract stand for all networks,
-# and what reads graphs and files is left to PyTorch; for each test that could run on JAX:
-# make test-backends JAX_ALSO="tests/models tests/convert tests/measure", as every push does. (How many parameters a size has does not depend
-# on the backend.)
+# and what reads graphs and files is left to PyTorch; for each test that could run on JAX, as with every push:
+# make test-backends JAX_ALSO='$(others)'. (How many parameters a size has does not depend on the backend.)
 portable := tests/test_contracts.py tests/test_other_backends.py tests/layers tests/training tests/metrics tests/predict tests/data/test_epochs.py -m "not slow" -k "not published_size"
 others := tests/models tests/convert tests/measure
 JAX_ALSO ?= tests/models/test_convnext.py

@@ -34,8 +34,8 @@ SETTINGS = {
     "batch_size": 4,
     "patch": 64,
     "rate": 2e-3,
-    # Gradients of the squared error of faint noise are as small as Adam's default of 1e-7, which then brakes: without
-    # it, 1,000 steps on [0, 10] reach 0.7 dB more at 10.
+    # Gradients of the squared error of faint noise are as small as Adam's default of 1e-7, which then brakes: with the
+    # loss times 1e5, which is like a smaller epsilon, 1,000 steps on [0, 10] reached 0.7 dB more on eight photographs.
     "epsilon": 1e-12,
     "ema": 0.999,
 }

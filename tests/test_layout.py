@@ -147,3 +147,13 @@ def test_requirements_are_exact_and_bounds_are_lower():
         *(name for extra in project["optional-dependencies"].values() for name in extra),
     ]
     assert all(">=" in requirement and "==" not in requirement for requirement in wanted)
+
+
+def test_what_is_left_to_the_weekly_suite_is_in_it():
+    weekly = (ROOT / ".github/workflows/weekly.yml").read_text(encoding="utf8").partition('DLT_WHOLE: "1"')[2].split()
+    imported = re.compile(r"^from tests.helpers import .*\b(WHOLE|only_in_the_whole_suite)\b", flags=re.MULTILINE)
+    paths = [path for path in (ROOT / "tests").rglob("test_*.py") if imported.search(path.read_text(encoding="utf8"))]
+    left = [path.relative_to(ROOT) for path in paths]
+    assert len(left) == 4
+    for path in left:
+        assert {str(path), str(path.parent)} & set(weekly), path
