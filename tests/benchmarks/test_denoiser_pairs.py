@@ -31,4 +31,4 @@ def test_a_run_is_told_and_the_plan_beside_it(photos, tmp_path):
     found = denoiser_pairs.described(tmp_path / "pairs.json", runs)
     assert [one["use_bias"] for one in found["runs"]] == [False, True]
     assert found["provenance"]["seed"] == [3]
-    assert found["provenance"]["note"].startswith("2 of 20 runs of 142,112 weights")
+    assert found["provenance"]["note"].startswith("2 of 16 runs of 142,112 weights")
