@@ -27,7 +27,7 @@ def check_image(owner: str, shape: Sequence[int], channels: Sequence[int] = ()) 
 
 def white(owner: str, image: np.ndarray) -> int:
     """Return the value that is white: 255 of uint8, 65535 of uint16, 1 of floats, if these lie between 0 and 1."""
-    dtype = str(image.dtype)
+    dtype = image.dtype.name  # of either byte order
     if dtype in WHITE:
         return WHITE[dtype]
     if not (is_float(image) and lies_between(image, 0, 1)):
@@ -71,9 +71,15 @@ def check_labels(owner: str, labels: np.ndarray) -> None:
         )
 
 
+def renumbered(labels: np.ndarray) -> np.ndarray:
+    """Return an array of numbered objects whose numbers are 1, 2, ... without gaps, however large they were."""
+    numbers, places = np.unique(labels, return_inverse=True)  # sorted, so that the background comes first
+    return places.reshape(labels.shape) + int(0 not in numbers)
+
+
 def is_picture(mask: np.ndarray) -> bool:
     """Return whether a mask is stored as a black and white picture: 0 and 255 as uint8, 0 and 65535 as uint16."""
-    highest = WHITE.get(str(mask.dtype))
+    highest = WHITE.get(mask.dtype.name)
     return highest is not None and bool((mask == highest).any()) and bool(((mask == 0) | (mask == highest)).all())
 
 

@@ -16,6 +16,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
+from dlt._arrays import check_image, is_float, white
+
 # Okabe and Ito's palette: distinct for colour-blind readers, and in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLE: dict[Any, Any] = {
@@ -199,7 +201,8 @@ def outlined(image: np.ndarray, found: np.ndarray, truth: np.ndarray | None = No
     """Return a picture with a line around each object; two that touch have a line between them.
 
     Args:
-        image: Array of shape `(height, width, 1)` or `(height, width, 3)` in [0, 1].
+        image: Array of shape `(height, width, 1)` or `(height, width, 3)`: uint8, uint16, or floats, cut
+            off at 0 and 1.
         found: Whole-number array of shape `(height, width, 1)`: 0 for the background, and 1, 2, ... for the objects,
             drawn in orange.
         truth: The same of the true objects, drawn below in blue; None for none.
@@ -207,8 +210,13 @@ def outlined(image: np.ndarray, found: np.ndarray, truth: np.ndarray | None = No
 
     Returns:
         Float array of shape `(scale * height, scale * width, 3)` in [0, 1].
+
+    Raises:
+        ValueError: If `image` has other channels, or nothing says which of its values is white.
     """
-    drawn = np.clip(np.repeat(image, 3 // image.shape[-1], -1), 0, 1).repeat(scale, 0).repeat(scale, 1).astype(float)
+    check_image("outlined", image.shape, channels=(1, 3))
+    image = np.clip(image, 0, 1) if is_float(image) else image / white("outlined", image)
+    drawn = np.repeat(image, 3 // image.shape[-1], -1).repeat(scale, 0).repeat(scale, 1).astype(float)
     for labels, colour in ((truth, COLOURS[4]), (found, COLOURS[5])):
         if labels is not None:
             large = labels[..., 0].repeat(scale, 0).repeat(scale, 1)

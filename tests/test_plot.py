@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -110,3 +111,11 @@ def test_outlines_of_nothing_change_nothing(rng):
     image = rng.random((5, 4, 1))
     expected = np.repeat(image, 3, -1).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(plot.outlined(image, np.zeros((5, 4, 1), int), scale=2), expected)
+
+
+def test_outlines_on_any_kind_of_picture(rng):
+    image, labels = rng.integers(0, 256, (5, 4, 3), dtype="uint8"), np.zeros((5, 4, 1), int)
+    np.testing.assert_array_equal(plot.outlined(image, labels, scale=1), image / 255)
+    np.testing.assert_array_equal(plot.outlined(image.astype("uint16") * 257, labels, scale=1), image / 255)
+    with pytest.raises(ValueError, match=r"shape=\(5, 4, 4\)"):
+        plot.outlined(np.zeros((5, 4, 4)), labels)

@@ -16,7 +16,7 @@ def clumps(directory: str | pathlib.Path) -> pathlib.Path:
     `dlt/assets/clumps.json` says how they were cut.
 
     Args:
-        directory: Where to put them; it is made if it is missing, and files that are there already are kept.
+        directory: Where to put them; it is made if it is missing, and other files in it are kept.
 
     Returns:
         The directory as a `pathlib.Path`. In it are `train/one`, `train/two`, `train/more`, `test/one`, `test/two` and

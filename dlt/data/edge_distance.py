@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import ndimage
 
-from dlt._arrays import check_image, check_labels
+from dlt._arrays import check_image, check_labels, renumbered
 
 
 def edge_distance(labels: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def edge_distance(labels: np.ndarray) -> np.ndarray:
     labels = np.asarray(labels)
     check_image("edge_distance", labels.shape, channels=(1,))
     check_labels("edge_distance", labels)
-    flat = labels[..., 0]
+    flat = renumbered(labels[..., 0])
     depth = np.zeros(flat.shape, "float32")
     for number, box in enumerate(ndimage.find_objects(flat), start=1):
         if box is not None:

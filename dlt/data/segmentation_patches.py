@@ -72,12 +72,16 @@ class SegmentationPatches(RandomBatches):
             fail(
                 "Images and masks do not fit.", "as many, of the same sizes", f"{shapes}", "Bring them into one order."
             )
-        self.zoom = check_zoom(zoom)
+        self.zoom = check_zoom(zoom, self.size)
         check_patches("SegmentationPatches", self.images, math.ceil(self.size / self.zoom[0]))
         self.weights = None if weights is None else check_weights(weights, len(self.images))
         for image, mask in zip(self.images, self.masks, strict=True):
             check_float_image("SegmentationPatches", image)
             check_mask("SegmentationPatches", mask)
+        if len(channels := sorted({mask.shape[-1] for mask in self.masks})) > 1:
+            fail(
+                "SegmentationPatches stacks masks.", "masks of equally many channels", f"{channels}", "Add the missing."
+            )
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = self.random(index)
@@ -106,11 +110,16 @@ def resized(picture: np.ndarray, size: int, order: int) -> np.ndarray:
     ).astype(picture.dtype)
 
 
-def check_zoom(zoom: tuple[float, float]) -> tuple[float, float]:
-    """Return the least and the most magnification, if they are two positive numbers in this order."""
-    low, high = zoom
-    if not 0 < low <= high < np.inf:
-        fail("Invalid `zoom`.", "two numbers, 0 < low <= high", f"zoom={zoom}", "Pass for example (0.5, 2).")
+def check_zoom(zoom: tuple[float, float], size: int) -> tuple[float, float]:
+    """Return the least and the most magnification, two positive numbers that leave a pixel to draw."""
+    low, high = zoom if np.shape(zoom) == (2,) else (0, 0)
+    if not 0 < low <= high <= size:
+        fail(
+            "Invalid `zoom`.",
+            f"two numbers, 0 < low <= high <= {size}, the size of a patch",
+            f"zoom={zoom}",
+            "Pass for example (0.5, 2).",
+        )
     return float(low), float(high)
 
 

@@ -1,5 +1,5 @@
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class AveragePrecision:
 
 
 def average_precision(
-    true: Sequence[np.ndarray], predicted: Sequence[np.ndarray], iou: Sequence[float] = THRESHOLDS
+    true: Iterable[np.ndarray], predicted: Iterable[np.ndarray], iou: Sequence[float] = THRESHOLDS
 ) -> AveragePrecision:
     """Return the average precision of predicted objects of some images: found by found, missed and invented.
 
@@ -48,27 +48,34 @@ def average_precision(
     (https://doi.org/10.1038/s41592-019-0612-7).
 
     Args:
-        true: Sequence of whole-number arrays, one per image: 0 for the background, and 1, 2, ... for the objects.
+        true: Whole-number arrays, one per image, each of two axes or more: 0 for the background, and 1, 2, ... for the
+            objects.
         predicted: As many arrays of the same shapes, with numbers of their own.
-        iou: Floats in [0.5, 1): intersection over union above which two objects match.
+        iou: Sequence of floats in [0.5, 1): intersection over union above which two objects match.
 
     Returns:
         An `AveragePrecision`.
 
     Raises:
-        ValueError: If there are no images or not as many predictions, or as `object_scores` does.
+        ValueError: If there are no images, no thresholds or not as many predictions, one image is given in place of
+            several, or as `object_scores` does.
 
     >>> true, predicted = np.array([[1, 1, 1, 0, 2, 2, 2]]), np.array([[1, 1, 1, 0, 0, 3, 3]])
     >>> average_precision([true], [predicted], iou=(0.5, 0.75)).pooled
     (1.0, 0.3333333333333333)
     """
-    if not len(true) or len(true) != len(predicted):
+    true, predicted = list(true), list(predicted)
+    if not true or len(true) != len(predicted):
         fail(
             "Images and predictions do not fit.",
             "as many of one as of the other, at least one",
             f"{len(true)} and {len(predicted)}",
             "Pass lists of images.",
         )
+    if any(np.ndim(image) < 2 for image in true):
+        fail("These are no images.", "arrays of two axes or more", "rows", "Put a single image into a list.")
+    if np.ndim(iou) != 1 or not len(iou):
+        fail("Invalid `iou`.", "a sequence of thresholds", f"iou={iou}", "Pass for example (0.5, 0.75).")
     for threshold in iou:
         check_iou(threshold)
     shared = [intersections(*pair) for pair in zip(true, predicted, strict=True)]

@@ -2,9 +2,9 @@ import dataclasses
 
 import numpy as np
 import skimage.metrics
-import skimage.segmentation
+from keras import ops
 
-from dlt._arrays import check_labels
+from dlt._arrays import check_labels, renumbered
 from dlt._check import fail
 
 
@@ -59,7 +59,8 @@ def object_scores(true: np.ndarray, predicted: np.ndarray, iou: float = 0.5) -> 
     smaller missed; of two equal ones, and of most clumps of more, all are missed and the clump is invented.
 
     Args:
-        true: Whole-number array, any shape: 0 for the background, and 1, 2, ... for the objects.
+        true: Whole-number array, any shape: 0 for the background, and 1, 2, ... for the objects. A mask of 0 and 1
+            reads as one object: number its objects first, with `dlt.predict.objects`.
         predicted: Array of the same shape, with numbers of its own.
         iou: Float in [0.5, 1): intersection over union above which two objects match.
 
@@ -67,7 +68,8 @@ def object_scores(true: np.ndarray, predicted: np.ndarray, iou: float = 0.5) -> 
         An `ObjectScores`.
 
     Raises:
-        ValueError: If the shapes differ, one of them is a mask, not labels, or `iou` is out of range.
+        ValueError: If the shapes differ, one of them is a mask of booleans, of floats or stored as a picture (0 and
+            255 as uint8), or `iou` is out of range.
 
     >>> true = np.array([[1, 1, 1, 0, 2, 2, 2]])
     >>> object_scores(true, np.array([[1, 1, 1, 0, 0, 0, 2]]))
@@ -92,7 +94,7 @@ def merges(true: np.ndarray, predicted: np.ndarray) -> int:
         Whole number.
 
     Raises:
-        ValueError: If the shapes differ, or one of them is a mask, not labels.
+        ValueError: As `object_scores` does.
 
     >>> merges(np.array([[1, 1, 1, 0, 2, 2, 2]]), np.array([[1, 1, 1, 1, 1, 1, 0]]))
     1
@@ -109,12 +111,12 @@ def check_iou(iou: float) -> None:
 
 def intersections(true: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return how many pixels each true and each predicted object share, and how many each has, in whole numbers."""
-    true, predicted = np.asarray(true), np.asarray(predicted)
+    true, predicted = (ops.convert_to_numpy(labels) for labels in (true, predicted))
     if true.shape != predicted.shape:
         fail("Two images that do not fit.", "the same shape", f"{true.shape}, {predicted.shape}", "Crop one of them.")
     for labels in (true, predicted):
         check_labels("object_scores", labels)
-    true, predicted = (skimage.segmentation.relabel_sequential(labels)[0].ravel() for labels in (true, predicted))
+    true, predicted = renumbered(true).ravel(), renumbered(predicted).ravel()
     both = skimage.metrics.contingency_table(true, predicted).toarray()
     return both[1:, 1:].astype(int), np.bincount(true)[1:], np.bincount(predicted)[1:]
 

@@ -9,7 +9,7 @@ from dlt._check import check_choice, check_images, check_positive_int, check_rat
 from dlt.convert import PUBLISHED, load_published, load_weights
 from dlt.layers._convnext_block import kernel_initializer
 from dlt.layers._dropout import Dropout
-from dlt.models._model import Model, check_arguments
+from dlt.models._model import Model, check_arguments, check_pretrained
 
 
 def choose_patch_size(input_shape: tuple, num_stages: int) -> int:
@@ -60,7 +60,7 @@ class ConvNeXt(Model):
     ) -> None:
         depths, dims = check_stages(depths, dims)
         check_images(type(self).__name__, (None, *input_shape))
-        patch_size = check_positive_int("patch_size", patch_size or choose_patch_size(input_shape, len(dims)))
+        patch_size = choose_patch_size(input_shape, len(dims)) if patch_size is None else patch_size
         config = {
             "depths": depths,
             "dims": dims,
@@ -71,7 +71,7 @@ class ConvNeXt(Model):
             "drop_path_rate": check_rate("drop_path_rate", drop_path_rate),
             "dropout_rate": check_rate("dropout_rate", dropout_rate),
             "kernel_regularizer": keras.regularizers.get(kernel_regularizer),
-            "patch_size": patch_size,
+            "patch_size": check_positive_int("patch_size", patch_size),
         }
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         min_side = patch_size * 2 ** (len(dims) - 1)
@@ -158,6 +158,7 @@ def create(
 ) -> ConvNeXt:
     """Build a variant and, on request, fill it: the body of the two `create_convnext_*` functions."""
     check_arguments(factory, kwargs, cls)
+    check_pretrained(pretrained, PUBLISHED)
     model = cls.from_variant(variant, **kwargs)
     if isinstance(pretrained, str) and pretrained in PUBLISHED:
         load_published(model, cls.__name__, variant, pretrained, skip=("stem", "head"))

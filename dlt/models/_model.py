@@ -1,12 +1,13 @@
 import functools
 import inspect
 import os
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
 
-from dlt._check import check_keywords
+from dlt._check import check_keywords, fail
 from dlt.convert import mend_onnx
 from dlt.layers._changes import apply_changes, changes
 from dlt.models._limits import Limits
@@ -131,6 +132,19 @@ def arguments(*makers: Callable) -> list[str]:
                 name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in NAMED
             ]
     return [name for name in dict.fromkeys(names) if name != "self"]
+
+
+def check_pretrained(pretrained: Any, names: Sequence[Any]) -> None:
+    """Raise unless `pretrained` is nothing, one of the names, or may be the path of a file."""
+    word = isinstance(pretrained, str) and not pathlib.PurePath(pretrained).suffix
+    if pretrained and pretrained not in names and (word or pretrained is True):
+        offered = ", ".join(repr(name) for name in names)
+        fail(
+            "There are no such weights.",
+            f"None, {offered}, or the path of a .keras, .weights.h5 or .safetensors file",
+            f"pretrained={pretrained!r}",
+            "Check the spelling, or leave it out for random weights.",
+        )
 
 
 def check_arguments(factory: Callable, keywords: dict, cls: type[Model]) -> None:

@@ -3,7 +3,7 @@ import os
 from typing import Any
 
 from dlt.convert import load_weights
-from dlt.models._model import check_arguments
+from dlt.models._model import check_arguments, check_pretrained
 from dlt.models.convnext_v2 import ConvNeXtV2
 
 DESIGN = {"depths": (1, 1, 4), "dims": (32, 64, 160), "num_classes": 10, "input_shape": (32, 32, 3), "patch_size": 2}
@@ -33,12 +33,13 @@ def create_cifar10_classifier(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If an argument is unknown or out of range, or the weights do not fit.
+        ValueError: If an argument is unknown or out of range, or the weights are unknown or do not fit.
 
     >>> create_cifar10_classifier("cifar10", include_top=False, input_shape=(None, None, 3)).output.shape
     (None, None, None, 160)
     """
     check_arguments(create_cifar10_classifier, kwargs, ConvNeXtV2)
+    check_pretrained(pretrained, ["cifar10"])
     model = ConvNeXtV2(**{**DESIGN, "name": name or "cifar10_convnext_v2", **kwargs})
     if pretrained:
         shipped = importlib.resources.files("dlt") / "assets" / "cifar10_convnext_v2.safetensors"

@@ -106,7 +106,7 @@ class ConvUNextModel(Model):
                 "normalization": normalization,
                 "activation": activation,
                 "kernel_regularizer": kernel_regularizer,
-                "output_channels": output_channels or input_shape[-1],
+                "output_channels": input_shape[-1] if output_channels is None else output_channels,
                 "final_activation": final_activation,
                 "enable_deep_supervision": enable_deep_supervision,
             }

@@ -8,7 +8,7 @@ import keras
 from dlt._check import fail
 from dlt.convert import load_weights
 from dlt.layers import ConvNeXtV1Block
-from dlt.models._model import Model, check_arguments
+from dlt.models._model import Model, check_arguments, check_pretrained
 from dlt.models.convunext import ConvUNextModel
 
 DESIGN = {"depth": 3, "initial_filters": 16, "blocks_per_level": 1, "convnext_version": "v1", "drop_path_rate": 0.0}
@@ -57,6 +57,7 @@ def create_convunext_denoiser(
     (1, 21, 14, 1)
     """
     check_arguments(create_convunext_denoiser, kwargs, ConvUNextModel)
+    check_pretrained(pretrained, [True, *SHIPPED])
     scale = {"use_bias": True, "normalization": None, "activation": "relu"} if use_bias else {"scale_equivariant": True}
     network = ConvUNextModel(**{"name": "noise", "input_shape": (None, None, channels), **DESIGN, **scale, **kwargs})
     images = keras.Input(network.input_shape[1:], name="images")

@@ -7,7 +7,7 @@ import keras
 
 from dlt._check import fail
 from dlt.convert import load_weights
-from dlt.models._model import Model, check_arguments
+from dlt.models._model import Model, check_arguments, check_pretrained
 from dlt.models.residual_unet import ResidualUNet
 
 SHIPPED = {1: "grey", 3: "color"}
@@ -51,6 +51,7 @@ def create_denoiser(
     (1, 21, 14, 1)
     """
     check_arguments(create_denoiser, kwargs, ResidualUNet)
+    check_pretrained(pretrained, [True])
     network = ResidualUNet(**{"name": "noise", "input_shape": (None, None, channels), "use_bias": use_bias, **kwargs})
     images = keras.Input(network.input_shape[1:], name="images")
     head = network.get_layer("output").kernel

@@ -4,7 +4,7 @@ from typing import Any
 
 from dlt._check import check_choice
 from dlt.convert import load_weights
-from dlt.models._model import Model, check_arguments
+from dlt.models._model import Model, check_arguments, check_pretrained
 from dlt.models.acc_unet import AccUNet
 from dlt.models.convunext import ConvUNextModel
 from dlt.models.unet import UNet
@@ -43,7 +43,8 @@ def create_nuclei_segmenter(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If there is no such network, an argument is unknown or out of range, or the weights do not fit.
+        ValueError: If there is no such network, an argument is unknown or out of range, or the weights are unknown or
+            do not fit.
 
     >>> model = create_nuclei_segmenter("unet", pretrained="nuclei")
     >>> model.output.shape
@@ -51,6 +52,7 @@ def create_nuclei_segmenter(
     """
     make, arguments = NETWORKS[check_choice("network", network, NETWORKS)]
     check_arguments(create_nuclei_segmenter, kwargs, make)
+    check_pretrained(pretrained, ["nuclei"])
     design = {**arguments, "final_activation": "sigmoid", "name": name or f"nuclei_{network}"}
     model = make(**{**design, **kwargs})
     if pretrained:

@@ -67,7 +67,9 @@ class ResidualUNet(Model):
             "filters": tuple(check_positive_int("filters", number) for number in filters),
             "blocks": tuple(check_positive_int("blocks", number) for number in blocks),
             "use_bias": bool(use_bias),
-            "output_channels": check_positive_int("output_channels", output_channels or input_shape[-1]),
+            "output_channels": check_positive_int(
+                "output_channels", input_shape[-1] if output_channels is None else output_channels
+            ),
         }
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         images = keras.Input(input_shape, name="images")

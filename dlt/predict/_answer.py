@@ -16,7 +16,7 @@ def mirrored(images: np.ndarray, multiple: int) -> np.ndarray:
 def answer_of(model: keras.Model, images: Any) -> np.ndarray:
     """Return a network's answer for a batch as an array, after checking that it has an answer for every pixel."""
     answer = model.predict_on_batch(images)
-    if isinstance(answer, list | tuple | dict) or np.shape(answer)[:3] != np.shape(images)[:3]:
+    if isinstance(answer, list | tuple | dict) or np.shape(answer)[:-1] != np.shape(images)[:-1]:
         shapes = [np.shape(one) for one in answer] if isinstance(answer, list | tuple) else np.shape(answer)
         fail(
             "The network has no answer for every pixel.",

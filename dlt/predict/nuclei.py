@@ -33,9 +33,10 @@ def nuclei(
             RGB; a fourth channel is left out. uint8, uint16 or floats from 0 to 1; multiply 12 bits that a camera has
             stored in 16 by 16, or bright tissue is taken for dark. Nuclei may be bright on dark, as in fluorescence, or
             dark on bright, as in stained tissue.
-        model: Keras model; in: grey or in colour, nuclei bright, stretched to 0 to 1, as `dlt.data.nuclei_view` makes
-            them; out: the probability of a nucleus, and as a second channel, if it has one, its depth. None takes
-            `create_nuclei_segmenter("unet", pretrained="nuclei")`, and keeps it for the next call.
+        model: Keras model with an `input_shape`; in: grey or in colour, nuclei bright, stretched to 0 to 1, as
+            `dlt.data.nuclei_view` makes them; out: the probability of a nucleus, and as a second channel, if it has
+            one, its depth. None takes `create_nuclei_segmenter("unet", pretrained="nuclei")`, and keeps it for the
+            next call.
         min_area: Whole number of pixels; smaller objects are taken for dirt.
         method: String, how objects are told apart that touch in the mask, as in `dlt.predict.objects`.
         ensemble: Boolean, whether to average what the network says of the eight flips and turns of the image: eight
@@ -47,7 +48,8 @@ def nuclei(
         int32 array of shape `(height, width)`: 0 for the background.
 
     Raises:
-        ValueError: If `image` is none, nothing says which of its values is white, or a number is out of range.
+        ValueError: If `image` is none, nothing says which of its values is white, a number is out of range, or `model`
+            does not say what it sees or returns more than two channels.
 
     >>> image = np.zeros((40, 50), "uint8")
     >>> image[10:22, 8:20] = image[20:32, 30:42] = 200
@@ -70,9 +72,25 @@ def nuclei(
 
 def maps_of(image: np.ndarray, model: keras.Model, ensemble: bool = False) -> np.ndarray:
     """Return what a network says of an image, `(height, width, outputs)`: whether a pixel is of a nucleus, how deep."""
-    view = nuclei_view(image, color=model.input_shape[-1] == 3)
+    sees = getattr(model, "input_shape", None)
+    if not isinstance(sees, tuple) or len(sees) != 4 or sees[-1] not in (1, 3):
+        fail(
+            "The network does not say whether it sees grey or colour.",
+            "an `input_shape` of (None, height, width, 1 or 3), as functional models have it",
+            f"{sees}",
+            "Wrap it: `images = keras.Input((None, None, 3)); keras.Model(images, model(images))`.",
+        )
+    view = nuclei_view(image, color=sees[-1] == 3)
     answers = [back(tiles(model, there(view), tile=512, overlap=128)) for there, back in symmetries(ensemble)]
-    return np.mean(answers, axis=0)
+    maps = np.mean(answers, axis=0)
+    if maps.shape[-1] > 2:
+        fail(
+            "The network returns too many channels.",
+            "the probability of a nucleus, and its depth or nothing",
+            f"{maps.shape[-1]} channels",
+            "Of classes take that of nuclei, in a model of its own, or pass it to `dlt.predict.objects`.",
+        )
+    return maps
 
 
 @functools.cache

@@ -51,7 +51,7 @@ def objects(
     """
     mask = ops.convert_to_numpy(probabilities)
     check_image("objects", mask.shape, channels=(1, 2))
-    highest = WHITE.get(str(mask.dtype), 1)
+    highest = WHITE.get(mask.dtype.name, 1)
     if not (lies_between(mask, 0, 1) if is_float(mask) else np.isin(mask, (0, 1, highest)).all()):
         fail(
             "These are no probabilities.",
@@ -84,11 +84,13 @@ def watershed(mask: np.ndarray, depth: np.ndarray | None = None) -> np.ndarray:
     (`skimage.morphology.h_maxima` is for whole numbers: of floats it gives maxima that are none.)
     """
     step = PIXELS if depth is None else RELATIVE
-    depth = ndimage.distance_transform_edt(mask) if depth is None else depth
-    depth = np.where(mask, depth, -2 * step)  # a part of one pixel has a maximum too
+    if depth is None:  # where there is no background nothing has a neck
+        depth = np.ones(mask.shape) if mask.all() else ndimage.distance_transform_edt(mask)
+    # background around all: a part of one pixel, or one that fills the image, has a maximum too
+    depth = np.pad(np.where(mask, depth, -2 * step), 1, constant_values=-2 * step)
     flooded = skimage.morphology.reconstruction(depth - step, depth, footprint=CROSS)
     seeds = skimage.measure.label(skimage.morphology.local_maxima(flooded, connectivity=1), connectivity=1)
-    return skimage.segmentation.watershed(-depth, seeds, mask=mask)
+    return skimage.segmentation.watershed(-depth, seeds, mask=np.pad(mask, 1))[1:-1, 1:-1]
 
 
 METHODS = {"connected": connected, "watershed": watershed}

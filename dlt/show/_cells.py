@@ -58,7 +58,8 @@ def written(values: Sequence[Any], form: str | None = None) -> list[str]:
 def cell(value: Any, mean: Any, one: Callable[[Any], str]) -> str:
     """Return one cell."""
     if many(value) and len(value) > 1:
-        return f"{one(mean)} ± {one(statistics.stdev(map(float, value)))}"
+        spread = statistics.stdev(map(float, value)) if math.isfinite(mean) else math.nan
+        return f"{one(mean)} ± {one(spread)}"
     if many(value):
         return one(mean)
     if number(value):

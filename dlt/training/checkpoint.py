@@ -21,9 +21,10 @@ class Checkpoint(keras.callbacks.Callback):
     number that `resume` returns.
 
     Args:
-        path: Path of the file, which ends in ".npz".
+        path: Path of the file, which ends in ".npz". Its folder is made when the training begins, if it is missing.
 
     Raises:
+        OSError: If the folder cannot be made.
         ValueError: If the path has another ending, or at the end of an epoch if the model has no optimizer.
 
     >>> Checkpoint("state.npz").path.name
@@ -33,6 +34,10 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__()
         self.path = checked_path(path)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Make the folder, before there is an epoch to lose."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Write the file anew."""

@@ -47,3 +47,9 @@ def test_a_mask_says_not_where_objects_end():
         edge_distance(np.ones((4, 4, 1), bool))
     with pytest.raises(ValueError, match=r"\(height, width, 1\)"):
         edge_distance(np.ones((4, 4), int))
+
+
+def test_numbers_may_be_huge():
+    labels = np.zeros((6, 9, 1), "uint64")
+    labels[1:5, 1:4], labels[1:5, 4:8] = 1, 2
+    np.testing.assert_array_equal(edge_distance(labels * 2**62), edge_distance(labels))

@@ -121,3 +121,16 @@ def test_masks_of_any_meaning():
         [mask / 7 for mask in masks],
     ):
         assert SegmentationPatches(images, kinds, size=16)[0][1].dtype == kinds[0].dtype
+
+
+def test_masks_that_cannot_be_stacked_and_zooms_that_leave_nothing():
+    images = [np.zeros((32, 32, 1), "float32")] * 2
+    masks = [np.zeros((32, 32, channels), "uint8") for channels in (1, 2)]
+    with pytest.raises(ValueError, match=r"equally many channels. Received: \[1, 2\]"):
+        SegmentationPatches(images, masks, size=8)
+    for zoom in ((1, 100), 2):
+        with pytest.raises(ValueError, match="0 < low <= high <= 8"):
+            SegmentationPatches(images, masks[:1] * 2, size=8, zoom=zoom)
+    picture = np.full((32, 32, 1), 65535, ">u2")
+    with pytest.raises(ValueError, match="stored as a picture"):
+        SegmentationPatches(images, [picture, picture], size=8)

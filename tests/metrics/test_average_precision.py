@@ -48,3 +48,14 @@ def test_bad_arguments():
         average_precision([labels], [labels], iou=(0.5, 0.2))
     with pytest.raises(ValueError, match=r"\(2, 3\), \(3, 2\)"):
         average_precision([labels], [labels.T])
+
+
+def test_what_is_no_list_of_images():
+    labels = cells(2, 32, labels=True)[1][..., 0]
+    by_list = average_precision(list(labels), list(labels))
+    assert average_precision((one for one in labels), iter(labels)) == by_list
+    with pytest.raises(ValueError, match="Put a single image into a list"):
+        average_precision(labels[0], labels[0])
+    for iou in (0.5, ()):
+        with pytest.raises(ValueError, match="a sequence of thresholds"):
+            average_precision(labels, labels, iou)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from dlt.data import borders, cells
 from dlt.metrics import ObjectScores, merges, object_scores
@@ -97,3 +98,23 @@ def test_bad_arguments():
         object_scores(np.zeros((2, 2), int), np.zeros((2, 2), int), iou=0.3)
     with pytest.raises(ValueError, match=r"\(2, 2\), \(2, 3\)"):
         object_scores(np.zeros((2, 2), int), np.zeros((2, 3), int))
+
+
+def test_labels_as_files_and_other_libraries_hold_them(tmp_path):
+    _, labels = cells(1, 64, labels=True)
+    truth = labels[0, ..., 0]
+    expected = object_scores(truth, truth)
+    read_only = truth.copy()
+    read_only.flags.writeable = False
+    np.save(tmp_path / "labels.npy", truth)
+    mapped = np.load(tmp_path / "labels.npy", mmap_mode="r")
+    for other in (read_only, mapped, truth.astype(">u2"), ops.convert_to_tensor(truth), 10**9 * truth.astype("int64")):
+        assert object_scores(other, other) == object_scores(truth, other) == expected
+        assert merges(other, other) == 0
+
+
+def test_a_mask_of_0_and_1_reads_as_one_object_until_its_objects_are_numbered():
+    mask = np.array([[1, 1, 0, 1, 1]])
+    assert object_scores(mask, mask) == ObjectScores(1, 0, 0)
+    numbered = objects(mask[..., None])
+    assert object_scores(numbered, numbered) == ObjectScores(2, 0, 0)

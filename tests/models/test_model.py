@@ -497,3 +497,30 @@ def test_two_feature_extractors_fit_into_one_model():
         "mine",
     ]
     assert keras.Model(images, [model(images)[0] for model in pair]).outputs
+
+
+@pytest.mark.parametrize(
+    ("create", "names"),
+    [
+        (models.create_cifar10_classifier, "'cifar10'"),
+        (models.create_nuclei_segmenter, "'nuclei'"),
+        (lambda **given: models.create_convnext_v2("atto", input_shape=(32, 32, 3), **given), "'imagenet', 'fcmae'"),
+        (models.create_denoiser, "True"),
+        (models.create_convunext_denoiser, "True, 'sigma_10', 'sigma_55'"),
+    ],
+)
+def test_weights_that_nobody_has_are_refused_by_the_names_of_those_there_are(create, names):
+    for pretrained in ("sigma_25", *([] if "True" in names else [True])):
+        with pytest.raises(ValueError, match=f"no such weights. Expected None, {names}.*{pretrained!r}"):
+            create(pretrained=pretrained)
+
+
+@pytest.mark.parametrize("network", [models.ConvUNextModel, models.ResidualUNet, models.UNet])
+def test_no_output_channels_are_not_as_many_as_the_input_has(network):
+    with pytest.raises(ValueError, match="output_channels=0"):
+        network((None, None, 1), output_channels=0)
+
+
+def test_a_patch_of_no_pixels_is_none():
+    with pytest.raises(ValueError, match="patch_size=0"):
+        models.create_convnext_v2("atto", input_shape=(32, 32, 3), patch_size=0)

@@ -109,3 +109,33 @@ def test_what_is_no_photo_says_so(photo, words):
 def test_a_tile_that_does_not_fit(tile):
     with pytest.raises(ValueError, match="tile"):
         denoise(np.zeros((8, 8)), tile=tile)
+
+
+def test_either_byte_order():
+    for dtype, white in (("uint16", 65535), ("float32", 1)):
+        _, given = noisy((20, 24), dtype=dtype, white=white)
+        swapped = given.astype(given.dtype.newbyteorder(">"))
+        answer = denoise(swapped)
+        assert answer.dtype == swapped.dtype
+        np.testing.assert_array_equal(answer, denoise(given))
+
+
+def test_opacity_and_the_largest_numbers_of_floats():
+    _, given = noisy((24, 24, 3), dtype="float64")
+    opacity = np.random.default_rng(0).random((24, 24, 1))
+    np.testing.assert_array_equal(denoise(np.concatenate([given, opacity], axis=-1))[..., 3:], opacity)
+    bright = np.full((16, 16), 65500.0, "float16") - np.random.default_rng(0).integers(0, 500, (16, 16)).astype(
+        "float16"
+    )
+    assert np.isfinite(denoise(bright)).all()
+    with pytest.raises(ValueError, match="256 NaN, infinite or too large values"):
+        denoise(np.full((16, 16), 1e39))
+
+
+def test_a_network_of_other_channels():
+    images = keras.Input((None, None, 3))
+    to_one = keras.Model(images, keras.ops.mean(images, axis=-1, keepdims=True))
+    with pytest.raises(ValueError, match=r"sees another number of channels.*from 1 to 1 channels"):
+        denoise(np.zeros((8, 8)), model=to_one)
+    with pytest.raises(ValueError, match=r"returns another number of channels.*from 3 to 3 channels"):
+        denoise(np.zeros((8, 8, 3)), model=to_one)

@@ -83,3 +83,15 @@ def test_eight_views_do_not_care_which_is_first(ensemble):
 def test_what_is_no_image_says_so(image, words):
     with pytest.raises(ValueError, match=words):
         nuclei(image)
+
+
+def test_a_network_that_does_not_say_what_it_sees_or_says_too_much():
+    class Silent(keras.Model):
+        def call(self, images):
+            return images[..., :1]
+
+    with pytest.raises(ValueError, match=r"whether it sees grey or colour.*keras.Model"):
+        nuclei(crop(), model=Silent())
+    images = keras.Input((None, None, 3))
+    with pytest.raises(ValueError, match=r"too many channels.*3 channels"):
+        nuclei(crop(), model=keras.Model(images, keras.ops.sigmoid(images)))

@@ -96,3 +96,12 @@ def test_objects_of_which_the_mask_is_hardly_sure_are_left_out(method):
 def test_an_unknown_method():
     with pytest.raises(ValueError, match="'connected', 'watershed'"):
         objects(discs((20, 20)), method="erosion")
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (5, 6), (1, 1), (1, 7)])
+def test_an_object_that_fills_the_image_is_one(shape):
+    labels = np.ones((*shape, 1), int)
+    maps = np.concatenate([labels, edge_distance(labels)], axis=-1)
+    for given in (maps[..., :1], maps):
+        for method in ("connected", "watershed"):
+            np.testing.assert_array_equal(objects(given, method=method), labels)

@@ -107,3 +107,13 @@ def test_bad_arguments(rng):
     two.compile(jit_compile=False)
     with pytest.raises(ValueError, match="finest output"):
         padded(two, image[None])
+
+
+def test_an_answer_without_channels():
+    flat = keras.Sequential([keras.Input((None, None, 1)), layers.Lambda(lambda x: x[..., 0])])
+    for call in (
+        lambda: tiles(flat, np.zeros((64, 64, 1)), tile=32, overlap=16),
+        lambda: padded(flat, np.zeros((1, 8, 8, 1))),
+    ):
+        with pytest.raises(ValueError, match="no answer for every pixel"):
+            call()

@@ -1,5 +1,6 @@
 """One table for chapters and instruments, in HTML and in text."""
 
+import math
 import re
 
 import numpy as np
@@ -99,3 +100,10 @@ def test_what_does_not_fit_is_refused(arguments, words):
 def test_a_table_needs_rows():
     with pytest.raises(NotImplementedError):
         Table().rows()
+
+
+def test_a_seed_that_diverged_does_not_hide_the_others():
+    text = repr(table({"a": [math.nan, 1.0], "b": [1.0, math.inf], "c": [1.0, 2.0]}, ["recipe", "loss"]))
+    assert "nan ± nan" in text
+    assert "inf ± nan" in text
+    assert "1.50 ± 0.71" in text

@@ -155,3 +155,12 @@ def test_killed_in_mid_epoch(tmp_path):
     ends = killed.interrupted(keras.backend.backend(), step, tmp_path)
     assert ends["Checkpoint"] == 0, step
     assert ends["BackupAndRestore"] > 1e-4, step
+
+
+def test_a_folder_is_made_before_there_is_an_epoch_to_lose(tmp_path):
+    path = tmp_path / "runs" / "first" / "state.npz"
+    train(path, 1)
+    assert resume(network(), path) == 1
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OSError, match="taken"):
+        train(tmp_path / "taken" / "state.npz", 1)
