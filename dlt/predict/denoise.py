@@ -49,10 +49,10 @@ def denoise(photo: Any, model: keras.Model | None = None, ensemble: bool = False
     pixels, white = np.atleast_3d(photo), WHITE.get(photo.dtype.name, 1)
     image = pixels[..., :3].astype("float32") / white
     model = model or pretrained(image.shape[-1])
-    check_channels("sees", getattr(model, "input_shape", None), image)
+    check_network("sees", getattr(model, "input_shape", None), image)
     answers = [back(tiles(model, there(image), tile, overlap=128)) for there, back in symmetries(ensemble)]
     clean = np.mean(answers, axis=0)
-    check_channels("returns", clean.shape, image)
+    check_network("returns", clean.shape, image)
     if is_float(photo):
         clean = np.clip(clean, np.finfo(photo.dtype).min, np.finfo(photo.dtype).max)
     else:
@@ -61,7 +61,7 @@ def denoise(photo: Any, model: keras.Model | None = None, ensemble: bool = False
     return clean.reshape(photo.shape).astype(photo.dtype, copy=False)  # in its byte order too
 
 
-def check_channels(does: str, shape: Any, image: np.ndarray) -> None:
+def check_network(does: str, shape: Any, image: np.ndarray) -> None:
     """Raise if a network's input or output is known to have another number of channels than an image."""
     if isinstance(shape, tuple) and shape[-1] not in (None, image.shape[-1]):
         fail(
